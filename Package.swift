@@ -1,0 +1,114 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One package: the pure targets at the bottom know neither sockets nor Foundation, see CONTRIBUTING.md for the arrows.
+
+let strict: [SwiftSetting] = [.strictMemorySafety()]
+
+let package = Package(
+    name: "vxseal",
+    products: [
+        .executable(name: "vxseal", targets: ["vxseal"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+    ],
+    targets: [
+        // C borders: module maps and header-only shims, no logic.
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-route-3-dev"])]),
+        .target(name: "CVXLinux"),
+
+        // Pure: bytes and `now` in, actions out.
+        .target(name: "VXWire", swiftSettings: strict),
+        .target(
+            name: "VXCrypto",
+            dependencies: ["VXWire", "CSodium", .product(name: "Crypto", package: "swift-crypto")]
+        ),
+        .target(name: "VXHandshake", dependencies: ["VXWire", "VXCrypto"], swiftSettings: strict),
+        .target(name: "VXDataPlane", dependencies: ["VXWire", "VXCrypto"]),
+
+        // Borders to the kernel.
+        .target(name: "VXLinux", dependencies: ["VXWire", "CVXLinux"]),
+        .target(name: "VXNetlink", dependencies: ["VXWire", "CNetlink"]),
+
+        // Composition.
+        .target(
+            name: "VXRuntime",
+            dependencies: ["VXWire", "VXCrypto", "VXHandshake", "VXDataPlane", "VXLinux"]
+        ),
+        .target(
+            name: "VXConfig",
+            dependencies: ["VXWire", "VXCrypto", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "VXControlSocket",
+            dependencies: [
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "VXDaemon",
+            dependencies: [
+                "VXWire", "VXCrypto", "VXHandshake", "VXDataPlane", "VXLinux", "VXNetlink", "VXRuntime", "VXConfig",
+                "VXControlSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(
+            name: "VXCommands",
+            dependencies: [
+                "VXWire", "VXCrypto", "VXConfig", "VXControlSocket", "VXDaemon",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .executableTarget(name: "vxseal", dependencies: ["VXCommands"]),
+
+        .testTarget(name: "VXWireTests", dependencies: ["VXWire"]),
+        .testTarget(
+            name: "VXCryptoTests",
+            dependencies: ["VXCrypto", "VXWire"],
+            resources: [.copy("Vectors")]
+        ),
+        .testTarget(
+            name: "VXHandshakeTests",
+            dependencies: ["VXHandshake", "VXCrypto", "VXWire"],
+            resources: [.copy("Vectors")]
+        ),
+        .testTarget(
+            name: "VXDataPlaneTests",
+            dependencies: ["VXDataPlane", "VXCrypto", "VXWire"],
+            resources: [.copy("Vectors")]
+        ),
+        .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXNetlink", "VXWire"]),
+        .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["VXWire", "VXCrypto", "VXControlSocket"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+// Settings every Swift target shares.
+for target in package.targets where target.type != .system && !target.name.hasPrefix("C") {
+    var settings = target.swiftSettings ?? []
+    settings += [
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableExperimentalFeature("Lifetimes"),
+    ]
+    target.swiftSettings = settings
+}

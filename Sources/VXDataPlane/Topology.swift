@@ -1,0 +1,185 @@
+public import VXWire
+
+/// How the frames of a network travel.
+public enum NetworkMode: Sendable {
+    /// Only inside sealed datagrams; there is no plaintext path.
+    case sealed
+    /// As standard VXLAN (RFC 7348).
+    case plaintext
+}
+
+/// One network as a lane is told of it.
+public struct NetworkDefinition: Sendable {
+    /// Its identifier.
+    public let vni: VNI
+    /// How its frames travel.
+    public let mode: NetworkMode
+    /// Source addresses are learned.
+    public let learning: Bool
+    /// Frames to 01:80:c2:00:00:00 to 0f are passed on.
+    public let forwardLinkLocal: Bool
+    /// The largest frame of its device, Ethernet header and tags included.
+    public let maximumFrame: Int
+    /// The peers that take part, which are also those a broadcast goes to.
+    public let members: [PeerIndex]
+    /// Shared by all lanes.
+    public let forwarding: ForwardingDatabase
+
+    /// From its parts.
+    public init(
+        vni: VNI,
+        mode: NetworkMode,
+        learning: Bool,
+        forwardLinkLocal: Bool = false,
+        maximumFrame: Int,
+        members: [PeerIndex],
+        forwarding: ForwardingDatabase
+    ) {
+        self.vni = vni
+        self.mode = mode
+        self.learning = learning
+        self.forwardLinkLocal = forwardLinkLocal
+        self.maximumFrame = maximumFrame
+        self.members = members
+        self.forwarding = forwarding
+    }
+}
+
+/// One peer as a lane is told of it.
+public struct PeerDefinition: Sendable {
+    /// A standard VTEP, reached and heard in plaintext only.
+    public let isPlaintext: Bool
+    /// Where it is, if configured; a sealed peer without one is learned when it calls.
+    public let endpoint: Endpoint?
+    /// Whether an authenticated datagram from elsewhere moves the endpoint.
+    public let roaming: Bool
+    /// Where this lane counts what it exchanges with the peer.
+    public let counters: PeerCounters
+
+    /// From its parts.
+    public init(isPlaintext: Bool, endpoint: Endpoint?, roaming: Bool, counters: PeerCounters) {
+        self.isPlaintext = isPlaintext
+        self.endpoint = endpoint
+        self.roaming = roaming
+        self.counters = counters
+    }
+}
+
+/// A network in the lane's table.
+struct Network: ~Copyable {
+    let definition: NetworkDefinition
+    let vni: VNI
+    let mode: NetworkMode
+    let learning: Bool
+    let forwardLinkLocal: Bool
+    let forwarding: ForwardingDatabase
+    let members: UnsafeMutableBufferPointer<PeerIndex>
+    /// One bit a peer.
+    private let membership: UnsafeMutableBufferPointer<UInt64>
+
+    init(_ definition: NetworkDefinition, peerCount: Int) {
+        self.definition = definition
+        vni = definition.vni
+        mode = definition.mode
+        learning = definition.learning
+        forwardLinkLocal = definition.forwardLinkLocal
+        forwarding = definition.forwarding
+        members = .allocate(capacity: definition.members.count)
+        _ = members.initialize(from: definition.members)
+        membership = .allocate(capacity: peerCount / 64 + 1)
+        membership.initialize(repeating: 0)
+        for peer in definition.members { membership[Int(peer.rawValue) / 64] |= 1 << UInt64(peer.rawValue % 64) }
+    }
+
+    deinit {
+        members.deallocate()
+        membership.deallocate()
+    }
+
+    /// Whether the peer may speak in this network.
+    @inline(__always)
+    func admits(_ peer: PeerIndex) -> Bool {
+        membership[Int(peer.rawValue &>> 6)] & (1 &<< UInt64(peer.rawValue & 63)) != 0
+    }
+}
+
+/// A peer in the lane's table.
+struct Peer: ~Copyable {
+    let isPlaintext: Bool
+    let roaming: Bool
+    let counters: PeerCounters
+    var endpoint: Endpoint?
+    /// The newest confirmed pair, which frames are sealed under.
+    var sending: UnsafeMutablePointer<TransportSession>?
+    var waiting = WaitingQueue()
+    /// When the handshake thread was last asked for a session, in nanoseconds since boot; 0 for never.
+    var askedAt: UInt64 = 0
+
+    init(_ definition: PeerDefinition) {
+        isPlaintext = definition.isPlaintext
+        roaming = definition.roaming
+        counters = definition.counters
+        endpoint = definition.endpoint
+    }
+
+    deinit {
+        var waiting = waiting
+        waiting.removeAll()
+    }
+}
+
+/// A fixed map from 64-bit keys to table places: VNIs to networks, addresses to plaintext peers. Open addressing,
+/// filled once, then only read.
+struct PlaceMap: ~Copyable {
+    private let keys: UnsafeMutablePointer<UInt64>
+    private let values: UnsafeMutablePointer<Int32>
+    private let mask: Int
+
+    init(_ entries: [(key: UInt64, value: Int)]) {
+        var size = 16
+        while size < entries.count * 2 { size *= 2 }
+        mask = size - 1
+        keys = .allocate(capacity: size)
+        values = .allocate(capacity: size)
+        keys.initialize(repeating: 0, count: size)
+        values.initialize(repeating: -1, count: size)
+        for (key, value) in entries {
+            var place = Self.hash(key) & mask
+            while values[place] >= 0, keys[place] != key { place = (place + 1) & mask }
+            keys[place] = key
+            values[place] = Int32(value)
+        }
+    }
+
+    deinit {
+        keys.deallocate()
+        values.deallocate()
+    }
+
+    @inline(__always)
+    private static func hash(_ key: UInt64) -> Int {
+        Int(truncatingIfNeeded: (key &* 0x9e37_79b9_7f4a_7c15) &>> 40)
+    }
+
+    /// The value of a key, or -1.
+    @inline(__always)
+    func find(_ key: UInt64) -> Int {
+        var place = Self.hash(key) & mask
+        while values[place] >= 0 {
+            if keys[place] == key { return Int(values[place]) }
+            place = (place &+ 1) & mask
+        }
+        return -1
+    }
+}
+
+extension IPAddress {
+    /// A key for `PlaceMap`: collisions between addresses are resolved by comparing the peer's address itself.
+    @inline(__always)
+    var placeKey: UInt64 {
+        switch self {
+        case .v4(let address): UInt64(address.rawValue)
+        case .v6(let address): address.high ^ (address.low &* 0xff51_afd7_ed55_8ccd)
+        }
+    }
+}

@@ -1,0 +1,194 @@
+public import VXWire
+
+extension VTEP {
+    /// Takes a datagram from the sealed port: opens it in place and passes its frames to `delivered`.
+    ///
+    /// The bytes must stay until `delivered` is emptied. Nothing that a peer or a stranger can send makes this trap;
+    /// what does not fit is dropped and counted.
+    @_noLocks
+    public mutating func receiveSealed(
+        _ datagram: UnsafeMutableRawPointer,
+        count: Int,
+        from source: Endpoint,
+        now: Instant
+    ) {
+        let header: SealedHeader
+        switch SealedHeader.parse(UnsafeRawBufferPointer(start: datagram, count: count).bytes) {
+        case .header(let parsed): header = parsed
+        case .drop(let reason): return drops.count(reason)
+        }
+        guard let session = sessions.find(header.receiver) else { return drops.count(.unknownReceiver) }
+        let lane = Int(header.lane)
+        guard lane < session.pointee.announcedLanes else { return drops.count(.laneOutOfRange) }
+        // A lane of another thread is never opened here; with one thread every lane is this one's.
+        guard lane % threads == self.lane else { return drops.count(.laneOutOfRange) }
+        if now.since(session.pointee.createdAt) >= TransportLimits.rejectAfterTime { return drops.count(.expiredKey) }
+        let receive = session.pointee.receiveLane(at: lane / threads)
+        switch receive.pointee.window.check(header.counter) {
+        case .fresh: break
+        case .replayed: return drops.count(.replayed)
+        case .outside: return drops.count(.outsideWindow)
+        }
+        let peer = Int(session.pointee.peer.rawValue)
+        let isElsewhere = peers[peer].endpoint != source
+        if isElsewhere, !peers[peer].roaming, peers[peer].endpoint != nil { return drops.count(.sourceMismatch) }
+
+        let records = datagram + SealedHeader.length
+        let length = count &- SealedHeader.length &- Self.tailroom
+        let isAuthentic = cipher.open(
+            inPlace: records,
+            count: length,
+            header: UnsafeRawPointer(datagram),
+            counter: header.counter,
+            key: receive.pointee.key
+        )
+        guard isAuthentic else { return drops.count(.authenticationFailed) }
+        let isNewest = header.counter >= receive.pointee.window.edge
+        receive.pointee.window.mark(header.counter)
+        peers[peer].counters.countReceivedDatagram()
+        session.pointee.counters.noteReceived(now: now.nanoseconds, data: length > 0)
+        if lane == 0 { session.pointee.counters.noteReport(edge: receive.pointee.window.edge) }
+        if !session.pointee.isConfirmed { confirm(session, from: source) }
+        // Only lane 0's newest datagram moves the endpoint: an old one, delayed or replayed from elsewhere, does not.
+        if isElsewhere, lane == 0, isNewest { move(peer, to: source) }
+        walkRecords(records, count: length, session: session, now: now)
+    }
+
+    @inline(__always)
+    private mutating func walkRecords(
+        _ records: UnsafeMutableRawPointer,
+        count: Int,
+        session: UnsafeMutablePointer<TransportSession>,
+        now: Instant
+    ) {
+        var reader = RecordReader(UnsafeRawBufferPointer(start: records, count: count).bytes)
+        while true {
+            switch reader.next() {
+            case .frame(let offset, let length, let checksumPartial):
+                receiveFrame(
+                    records + offset,
+                    count: length,
+                    checksumPartial: checksumPartial,
+                    session: session,
+                    now: now
+                )
+            case .control(let offset, let length):
+                receiveControl(records + offset, count: length, session: session)
+            case .skip(let reason):
+                drops.count(reason)
+            case .end(let reason):
+                if let reason { drops.count(reason) }
+                return
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func receiveFrame(
+        _ body: UnsafeMutableRawPointer,
+        count: Int,
+        checksumPartial: Bool,
+        session: UnsafeMutablePointer<TransportSession>,
+        now: Instant
+    ) {
+        guard count >= VXLANHeader.length,
+            body.loadUnaligned(as: UInt32.self) == UInt32(0x0800_0000).bigEndian,
+            body.load(fromByteOffset: 7, as: UInt8.self) == 0
+        else { return drops.count(.invalidVXLANHeader) }
+        // This node never announces that it takes partial checksums.
+        if checksumPartial { return drops.count(.invalidChecksumFlag) }
+        let vni = UInt32(bigEndian: body.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) &>> 8
+        let network = networkByVNI.find(UInt64(vni))
+        guard network >= 0 else { return drops.count(.unknownVNI) }
+        let peer = session.pointee.peer
+        guard networks[network].mode == .sealed, networks[network].admits(peer) else {
+            return drops.count(.vniNotAllowed)
+        }
+        accept(body + VXLANHeader.length, count: count &- VXLANHeader.length, network: network, peer: peer, now: now)
+    }
+
+    /// Takes a datagram from a plaintext VXLAN port (RFC 7348): the peer is known by its outer source address.
+    @_noLocks
+    public mutating func receivePlaintext(
+        _ datagram: UnsafeMutableRawPointer,
+        count: Int,
+        from source: Endpoint,
+        now: Instant
+    ) {
+        // Other reserved bits are ignored on receipt, as the RFC says.
+        guard count >= VXLANHeader.length, datagram.load(as: UInt8.self) & 0x08 != 0 else {
+            return drops.count(.invalidPlaintext)
+        }
+        let vni = UInt32(bigEndian: datagram.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) &>> 8
+        let network = networkByVNI.find(UInt64(vni))
+        guard network >= 0 else { return drops.count(.unknownVNI) }
+        if networks[network].mode == .sealed { return drops.count(.plaintextForSealed) }
+        let place = plaintextPeers.find(source.address.placeKey)
+        guard place >= 0, peers[place].endpoint?.address == source.address else { return drops.count(.unknownSource) }
+        let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
+        guard networks[network].admits(peer) else { return drops.count(.vniNotAllowed) }
+        peers[place].counters.countReceivedDatagram()
+        accept(
+            datagram + VXLANHeader.length,
+            count: count &- VXLANHeader.length,
+            network: network,
+            peer: peer,
+            now: now
+        )
+    }
+
+    /// Passes an admitted frame to the network's device, never to another peer (split horizon).
+    @inline(__always)
+    private mutating func accept(
+        _ frame: UnsafeMutableRawPointer,
+        count: Int,
+        network: Int,
+        peer: PeerIndex,
+        now: Instant
+    ) {
+        guard count >= EthernetFrame.headerLength else { return drops.count(.shortFrame) }
+        let destination = Self.macAddress(at: frame)
+        let source = Self.macAddress(at: frame + 6)
+        if source.isMulticast || source.isZero { return drops.count(.invalidSource) }
+        if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drops.count(.linkLocal) }
+        if networks[network].learning {
+            if networks[network].forwarding.learn(source, from: peer, now: now) == .localStation {
+                return drops.count(.loopSuspected)
+            }
+        } else if networks[network].forwarding.lookup(source, now: now) == ForwardingDatabase.localDevice {
+            return drops.count(.loopSuspected)
+        }
+        deliver(frame, count, network: network)
+        peers[Int(peer.rawValue)].counters.countReceivedFrame(bytes: count)
+    }
+
+    /// Key confirmation: the peer holds the keys, so the responder may send under them. Of two confirmed pairs the
+    /// newer one is sent under.
+    @inline(never)
+    @_semantics("no_performance_analysis")
+    private mutating func confirm(_ session: UnsafeMutablePointer<TransportSession>, from source: Endpoint) {
+        session.pointee.isConfirmed = true
+        let peer = Int(session.pointee.peer.rawValue)
+        if peers[peer].endpoint == nil { peers[peer].endpoint = source }
+        if !session.pointee.isInitiator { preferForSending(session) }
+        raise(.confirmed(session.pointee.localIndex, from: source))
+    }
+
+    @inline(never)
+    @_semantics("no_performance_analysis")
+    private mutating func move(_ peer: Int, to source: Endpoint) {
+        peers[peer].endpoint = source
+        raise(.endpointMoved(PeerIndex(UInt16(peer)), to: source))
+    }
+
+    @inline(never)
+    @_semantics("no_performance_analysis")
+    private mutating func receiveControl(
+        _ body: UnsafeMutableRawPointer,
+        count: Int,
+        session: UnsafeMutablePointer<TransportSession>
+    ) {
+        let bytes = [UInt8](UnsafeRawBufferPointer(start: body, count: count))
+        raise(.control(session.pointee.peer, session.pointee.localIndex, bytes))
+    }
+}

@@ -1,0 +1,118 @@
+public import VXWire
+
+// What the handshake thread asks of a lane. None of it is per packet; all of it runs on the lane's own thread.
+extension VTEP {
+    /// Holds a pair from now on: receives under it, and does not send under it yet.
+    public mutating func install(_ parameters: SessionParameters) {
+        _ = sessions.insert(TransportSession(parameters, lane: lane, threads: threads))
+    }
+
+    /// Sends under the pair from now on, unless a newer one is in use already.
+    ///
+    /// With `announce` an empty datagram leaves at once, which is the initiator's key confirmation. Frames that waited
+    /// follow by `drainWaiting`.
+    public mutating func activate(_ index: ReceiverIndex, announce: Bool, now: Instant) {
+        guard let session = sessions.find(index) else { return }
+        preferForSending(session)
+        if announce { sendEmpty(under: session, now: now) }
+    }
+
+    /// Lets the pair go and wipes this lane's hold on its keys.
+    public mutating func retire(_ index: ReceiverIndex) {
+        if let session = sessions.find(index) {
+            let peer = Int(session.pointee.peer.rawValue)
+            if peers[peer].sending == session { peers[peer].sending = nil }
+        }
+        _ = sessions.remove(index)
+    }
+
+    /// Lets every pair go: after a suspend or a restored snapshot no key may be used again (protocol.md, 1).
+    public mutating func eraseAll() {
+        for index in sessions.indices { retire(index) }
+    }
+
+    /// Sends a datagram without records.
+    public mutating func keepalive(_ peer: PeerIndex, now: Instant) {
+        guard let session = usableSession(of: peer, now: now) else { return }
+        sendEmpty(under: session, now: now)
+    }
+
+    /// Sends one control message, type byte first, under the peer's sending pair.
+    /// - Returns: false when there is no usable pair, or the message is larger than a datagram of this node.
+    public mutating func sendControl(_ message: [UInt8], to peer: PeerIndex, now: Instant) -> Bool {
+        guard let session = usableSession(of: peer, now: now), canForward,
+            message.count + Self.headroom + Self.tailroom <= scratch.slotSize
+        else { return false }
+        let datagram = scratch.take()
+        let record = datagram + SealedHeader.length
+        Self.writeRecordHeader(kind: RecordHeader.controlKind, length: message.count, at: record)
+        message.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            (record + RecordHeader.length).copyMemory(from: base, byteCount: bytes.count)
+        }
+        return sealDatagram(
+            datagram,
+            records: record,
+            count: RecordHeader.length + message.count,
+            session: session,
+            now: now
+        )
+    }
+
+    /// Gives up the frames that wait for a peer.
+    public mutating func dropWaiting(_ peer: PeerIndex) {
+        let place = Int(peer.rawValue)
+        drops.count(.noSession, UInt64(peers[place].waiting.count))
+        peers[place].waiting.removeAll()
+    }
+
+    /// Seals the frames that waited for a peer, in the order they came.
+    /// - Returns: `batchFull` when the outgoing batch must be flushed and this called again.
+    public mutating func drainWaiting(_ peer: PeerIndex, now: Instant) -> Progress {
+        let place = Int(peer.rawValue)
+        guard let session = usableSession(of: peer, now: now), peers[place].endpoint != nil else { return .finished }
+        while let frame = peers[place].waiting.first {
+            if !canForward { return .batchFull }
+            let slot = scratch.take()
+            let copy = slot + Self.headroom
+            copy.copyMemory(from: frame.base, byteCount: frame.count)
+            peers[place].waiting.removeFirst()
+            seal(copy, count: frame.count, network: frame.network, into: slot, session: session, now: now)
+        }
+        return .finished
+    }
+
+    /// Where datagrams to a peer go, from a handshake message or a changed configuration.
+    public mutating func setEndpoint(_ endpoint: Endpoint, of peer: PeerIndex) {
+        peers[Int(peer.rawValue)].endpoint = endpoint
+    }
+
+    /// The pair that is sent under is the newest confirmed one, in every lane alike.
+    mutating func preferForSending(_ session: UnsafeMutablePointer<TransportSession>) {
+        let peer = Int(session.pointee.peer.rawValue)
+        if let current = peers[peer].sending, current.pointee.createdAt > session.pointee.createdAt { return }
+        peers[peer].sending = session
+    }
+
+    private mutating func sendEmpty(under session: UnsafeMutablePointer<TransportSession>, now: Instant) {
+        guard canForward else { return }
+        let datagram = scratch.take()
+        let body = UnsafeRawPointer(datagram + SealedHeader.length)
+        guard sealDatagram(datagram, records: body, count: 0, session: session, now: now) else { return }
+        peers[Int(session.pointee.peer.rawValue)].counters.countSent(frames: 0, bytes: 0)
+    }
+
+    /// Puts a frame on the peer's queue and asks for a session, at most once a second.
+    @inline(never)
+    @_semantics("no_performance_analysis")
+    mutating func wait(_ frame: UnsafeMutableRawPointer, count: Int, network: Int, peer: PeerIndex, now: Instant) {
+        let place = Int(peer.rawValue)
+        let dropped = peers[place].waiting.append(frame, count: count, network: network)
+        if dropped > 0 { drops.count(.noSession, UInt64(dropped)) }
+        let asked = Instant(nanoseconds: peers[place].askedAt)
+        if asked.nanoseconds == 0 || now.since(asked) >= .seconds(1) {
+            peers[place].askedAt = now.nanoseconds
+            raise(.handshakeNeeded(peer))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+/// Why a datagram, frame or message was not passed on. Every drop is counted under exactly one of these, and `status`
+/// shows every one, also at zero; the raw names are part of `vxseal.status/1`.
+public enum DropReason: UInt8, CaseIterable, Sendable {
+    // Datagrams on the sealed port, before authentication.
+    /// Shorter than its message type allows, of a wrong length, or cut by the receive buffer.
+    case malformed
+    /// The first byte is no message of protocol version 1.
+    case unknownMessage
+    /// A reserved byte is not zero.
+    case reservedNotZero
+    /// No live key pair has this receiver index.
+    case unknownReceiver
+    /// The lane is at or above the count that the peer announced.
+    case laneOutOfRange
+    /// The counter was seen before.
+    case replayed
+    /// The counter is older than the replay window, or beyond REJECT_AFTER_MESSAGES.
+    case outsideWindow
+    /// The AEAD tag does not fit.
+    case authenticationFailed
+    /// The key pair is older than REJECT_AFTER_TIME.
+    case expiredKey
+    /// From another source than the peer's endpoint, with `roaming: false`.
+    case sourceMismatch
+
+    // Handshake.
+    /// mac1 does not fit: the sender does not know this node's public key.
+    case invalidMac1
+    /// A handshake message that does not authenticate: wrong key, wrong PSK, another protocol version.
+    case handshakeFailed
+    /// The initiator's static key is none of the configured peers'.
+    case unknownPeer
+    /// An authentic initiation whose timestamp is not above the greatest seen.
+    case staleTimestamp
+    /// A second answer to an unconfirmed initiation within REKEY_TIMEOUT.
+    case handshakeLimited
+    /// Both sides initiated at once and this one's initiation stands.
+    case handshakeCrossed
+    /// A response to no outstanding initiation.
+    case unexpectedResponse
+    /// A lane count of 0 or above 16, or a PSK generation that is not held.
+    case invalidPayload
+    /// A cookie reply; reserved in this version.
+    case cookieUnsupported
+
+    // Records and frames inside a sealed datagram.
+    /// A record reaches beyond the end of its datagram.
+    case truncatedRecord
+    /// A record with flag bits this version does not know.
+    case unknownRecordFlags
+    /// A record of a kind this version does not know.
+    case unknownRecord
+    /// A control message of a type this version does not act on.
+    case unknownControl
+    /// A control message that is too short for its type.
+    case malformedControl
+    /// The VXLAN header inside a record is not exactly flags 0x08 and zero reserved bits.
+    case invalidVXLANHeader
+    /// A partial checksum on a fragment or on anything but TCP and UDP.
+    case invalidChecksumFlag
+
+    // Plaintext VXLAN.
+    /// The I flag is not set or the datagram is shorter than a VXLAN header.
+    case invalidPlaintext
+    /// Plaintext from an address that is no configured plaintext peer.
+    case unknownSource
+    /// Plaintext for a network that is sealed.
+    case plaintextForSealed
+
+    // Forwarding.
+    /// The VNI is not configured here.
+    case unknownVNI
+    /// The VNI is not one of the peer's networks.
+    case vniNotAllowed
+    /// Shorter than an Ethernet header.
+    case shortFrame
+    /// A source MAC address that is zero or a group address.
+    case invalidSource
+    /// To 01:80:c2:00:00:00 to 0f.
+    case linkLocal
+    /// A MAC address of this node's device that arrives from a peer.
+    case loopSuspected
+    /// The destination is known to be behind the side the frame came from.
+    case hairpin
+    /// Larger than the peer's path carries.
+    case tooBig
+    /// No peer in this network to send to.
+    case noPeer
+    /// The peer has no session, and its queue of waiting frames is full or was given up.
+    case noSession
+    /// The peer has no known endpoint.
+    case noEndpoint
+    /// All counters of the key pair are used up.
+    case counterExhausted
+
+    // The system.
+    /// The kernel did not take a datagram: its socket buffer was full, or an error.
+    case sendFailed
+    /// The TAP device did not take a frame.
+    case deviceFailed
+    /// Full queue between two threads.
+    case mailboxFull
+
+    /// The name under which `status` and the metrics show it.
+    public var name: String { String(describing: self) }
+}

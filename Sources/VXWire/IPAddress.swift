@@ -1,0 +1,50 @@
+/// An IPv4 address; the first byte on the wire is the most significant.
+public struct IPv4Address: Hashable, Sendable {
+    /// The address as a number.
+    public let rawValue: UInt32
+
+    /// Any 32-bit number is an address.
+    @inlinable
+    public init(_ rawValue: UInt32) { self.rawValue = rawValue }
+}
+
+/// An IPv6 address; the first byte on the wire is the most significant of `high`.
+public struct IPv6Address: Hashable, Sendable {
+    /// The first eight bytes.
+    public let high: UInt64
+    /// The last eight bytes.
+    public let low: UInt64
+
+    /// From the two halves.
+    @inlinable
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+}
+
+/// An address of either family.
+public enum IPAddress: Hashable, Sendable {
+    /// IPv4.
+    case v4(IPv4Address)
+    /// IPv6.
+    case v6(IPv6Address)
+}
+
+/// A UDP endpoint of the underlay.
+public struct Endpoint: Hashable, Sendable {
+    /// Where to send to, or where something came from.
+    public let address: IPAddress
+    /// UDP port, in host order.
+    public let port: UInt16
+    /// Interface index for a link-local IPv6 address, else 0 (RFC 4007).
+    public let scope: UInt32
+
+    /// From its parts.
+    @inlinable
+    public init(address: IPAddress, port: UInt16, scope: UInt32 = 0) {
+        self.address = address
+        self.port = port
+        self.scope = scope
+    }
+}
