@@ -50,7 +50,8 @@ public struct DropCounters: Sendable {
     /// Counts one drop; only the owning thread may.
     @inlinable
     public func count(_ reason: DropReason, _ amount: UInt64 = 1) {
-        block.add(amount, at: Int(reason.rawValue))
+        // The synthesised `rawValue` is a call into another module; the tag of a case is the same number.
+        block.add(amount, at: Int(unsafeBitCast(reason, to: UInt8.self)))
     }
 }
 

@@ -1,4 +1,4 @@
-public import Synchronization
+import Synchronization
 public import VXWire
 
 /// The MAC table of one network: which peer a station is behind. Shared by all lanes without a lock.

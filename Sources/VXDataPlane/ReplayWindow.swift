@@ -5,7 +5,7 @@
 /// not move the window, or anybody could push it past all genuine ones.
 public struct ReplayWindow: ~Copyable {
     /// How far behind the highest counter a datagram may be (protocol.md, 4).
-    public static let width: UInt64 = 8192
+    public static var width: UInt64 { 8192 }
     /// Counters from here on are refused (REJECT_AFTER_MESSAGES, protocol.md, 4).
     public static let limit: UInt64 = 0 &- (1 << 13) &- 1
 

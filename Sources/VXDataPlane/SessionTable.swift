@@ -1,4 +1,4 @@
-public import VXWire
+import VXWire
 
 /// One lane's key pairs by receiver index: open addressing over a slab, looked up once a datagram.
 struct SessionTable: ~Copyable {

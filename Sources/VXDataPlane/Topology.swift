@@ -67,7 +67,6 @@ public struct PeerDefinition: Sendable {
 
 /// A network in the lane's table.
 struct Network: ~Copyable {
-    let definition: NetworkDefinition
     let vni: VNI
     let mode: NetworkMode
     let learning: Bool
@@ -78,7 +77,6 @@ struct Network: ~Copyable {
     private let membership: UnsafeMutableBufferPointer<UInt64>
 
     init(_ definition: NetworkDefinition, peerCount: Int) {
-        self.definition = definition
         vni = definition.vni
         mode = definition.mode
         learning = definition.learning
@@ -174,7 +172,7 @@ struct PlaceMap: ~Copyable {
 }
 
 extension IPAddress {
-    /// A key for `PlaceMap`: collisions between addresses are resolved by comparing the peer's address itself.
+    /// A key for `PlaceMap`; whoever finds a peer by it compares the address itself, since two may share a key.
     @inline(__always)
     var placeKey: UInt64 {
         switch self {

@@ -1,3 +1,4 @@
+import VXCrypto
 public import VXWire
 
 extension VTEP {
@@ -5,7 +6,9 @@ extension VTEP {
     ///
     /// The bytes must stay until `delivered` is emptied. Nothing that a peer or a stranger can send makes this trap;
     /// what does not fit is dropped and counted.
+    #if !DEBUG
     @_noLocks
+    #endif
     public mutating func receiveSealed(
         _ datagram: UnsafeMutableRawPointer,
         count: Int,
@@ -61,9 +64,9 @@ extension VTEP {
         session: UnsafeMutablePointer<TransportSession>,
         now: Instant
     ) {
-        var reader = RecordReader(UnsafeRawBufferPointer(start: records, count: count).bytes)
+        var reader = RecordReader()
         while true {
-            switch reader.next() {
+            switch reader.next(in: UnsafeRawBufferPointer(start: records, count: count).bytes) {
             case .frame(let offset, let length, let checksumPartial):
                 receiveFrame(
                     records + offset,
@@ -108,7 +111,9 @@ extension VTEP {
     }
 
     /// Takes a datagram from a plaintext VXLAN port (RFC 7348): the peer is known by its outer source address.
+    #if !DEBUG
     @_noLocks
+    #endif
     public mutating func receivePlaintext(
         _ datagram: UnsafeMutableRawPointer,
         count: Int,
@@ -171,7 +176,7 @@ extension VTEP {
         let peer = Int(session.pointee.peer.rawValue)
         if peers[peer].endpoint == nil { peers[peer].endpoint = source }
         if !session.pointee.isInitiator { preferForSending(session) }
-        raise(.confirmed(session.pointee.localIndex, from: source))
+        raise(.confirmed(session.pointee.localIndex, session.pointee.peer, from: source))
     }
 
     @inline(never)

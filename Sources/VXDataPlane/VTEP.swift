@@ -7,6 +7,10 @@ public import VXWire
 /// call. Nothing here reads a clock, makes a system call or blocks. What the hot functions touch is memory of this lane
 /// alone, but for the forwarding databases, which are atomic words.
 ///
+/// The entry points of the packet path are `@_noLocks`: the compiler refuses allocation, reference counting and locks in
+/// them and in all they call. It can look into other files only where the module is compiled whole, which is in release
+/// builds; hence the `#if !DEBUG` round the attribute.
+///
 /// A frame's way out: `forward` → `ForwardingDatabase.lookup` or flood → VXLAN header → `seal` in place → `outgoing`.
 /// A datagram's way in: `receiveSealed` → `SessionTable.find` → `ReplayWindow.check` → open in place →
 /// `ReplayWindow.mark` → records → admission → learning → `delivered`.
@@ -139,7 +143,7 @@ public struct VTEP: ~Copyable {
 /// What a lane tells the handshake thread.
 public enum DataPlaneEvent: Sendable {
     /// The first datagram authenticated under the pair (key confirmation), from this source.
-    case confirmed(ReceiverIndex, from: Endpoint)
+    case confirmed(ReceiverIndex, PeerIndex, from: Endpoint)
     /// Frames wait for a peer that has no usable pair.
     case handshakeNeeded(PeerIndex)
     /// An authenticated datagram moved the peer's endpoint.

@@ -1,9 +1,11 @@
 /// A checked view of an Ethernet frame without FCS. 802.1Q and 802.1ad tags are looked past and never touched.
 public struct EthernetFrame: ~Escapable {
     /// Length in bytes of the header without tags: destination, source, EtherType.
-    public static let headerLength = 14
+    @inlinable
+    public static var headerLength: Int { 14 }
     /// A frame may carry this many tags before its payload counts as unknown.
-    public static let mostTags = 4
+    @inlinable
+    public static var mostTags: Int { 4 }
 
     @usableFromInline let bytes: RawSpan
     /// Where the payload starts, behind any tags.
@@ -53,13 +55,18 @@ public struct EthernetFrame: ~Escapable {
 /// EtherTypes that forwarding tells apart (IANA, IEEE 802 Numbers).
 public enum EtherType {
     /// IPv4.
-    public static let ipv4: UInt16 = 0x0800
+    @inlinable
+    public static var ipv4: UInt16 { 0x0800 }
     /// ARP.
-    public static let arp: UInt16 = 0x0806
+    @inlinable
+    public static var arp: UInt16 { 0x0806 }
     /// An 802.1Q tag.
-    public static let vlan: UInt16 = 0x8100
+    @inlinable
+    public static var vlan: UInt16 { 0x8100 }
     /// IPv6.
-    public static let ipv6: UInt16 = 0x86dd
+    @inlinable
+    public static var ipv6: UInt16 { 0x86dd }
     /// An 802.1ad service tag.
-    public static let serviceVLAN: UInt16 = 0x88a8
+    @inlinable
+    public static var serviceVLAN: UInt16 { 0x88a8 }
 }

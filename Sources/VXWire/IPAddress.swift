@@ -48,3 +48,38 @@ public struct Endpoint: Hashable, Sendable {
         self.scope = scope
     }
 }
+
+// Written out because the synthesised forms cannot be inlined into the packet path of another module.
+extension IPv4Address {
+    /// Whether both are the same address.
+    @inlinable
+    public static func == (left: IPv4Address, right: IPv4Address) -> Bool { left.rawValue == right.rawValue }
+}
+
+extension IPv6Address {
+    /// Whether both are the same address.
+    @inlinable
+    public static func == (left: IPv6Address, right: IPv6Address) -> Bool {
+        left.high == right.high && left.low == right.low
+    }
+}
+
+extension IPAddress {
+    /// Whether both are the same address of the same family.
+    @inlinable
+    public static func == (left: IPAddress, right: IPAddress) -> Bool {
+        switch (left, right) {
+        case (.v4(let left), .v4(let right)): left == right
+        case (.v6(let left), .v6(let right)): left == right
+        case (.v4, .v6), (.v6, .v4): false
+        }
+    }
+}
+
+extension Endpoint {
+    /// Whether address, port and scope are the same.
+    @inlinable
+    public static func == (left: Endpoint, right: Endpoint) -> Bool {
+        left.port == right.port && left.scope == right.scope && left.address == right.address
+    }
+}

@@ -1,9 +1,11 @@
 /// Protocol numbers that forwarding tells apart (IANA, Assigned Internet Protocol Numbers).
 public enum IPProtocol {
     /// TCP.
-    public static let tcp: UInt8 = 6
+    @inlinable
+    public static var tcp: UInt8 { 6 }
     /// UDP.
-    public static let udp: UInt8 = 17
+    @inlinable
+    public static var udp: UInt8 { 17 }
 }
 
 /// A checked view of an IPv4 packet (RFC 791): header whole, total length within the bytes.
@@ -50,7 +52,8 @@ public struct IPv4Packet: ~Escapable {
 /// count as payload.
 public struct IPv6Packet: ~Escapable {
     /// Length in bytes of the fixed header.
-    public static let headerLength = 40
+    @inlinable
+    public static var headerLength: Int { 40 }
     @usableFromInline let bytes: RawSpan
 
     /// Nil when the header is cut, is of another version, or tells a length that does not fit.

@@ -1,15 +1,20 @@
 /// The four bytes before each record of a transport datagram (protocol.md, 1): kind, flags, length of the body.
 public enum RecordHeader {
     /// Length in bytes.
-    public static let length = 4
+    @inlinable
+    public static var length: Int { 4 }
     /// Ends parsing; the rest of the datagram is ignored.
-    public static let paddingKind: UInt8 = 0
+    @inlinable
+    public static var paddingKind: UInt8 { 0 }
     /// VXLAN header and Ethernet frame.
-    public static let frameKind: UInt8 = 1
+    @inlinable
+    public static var frameKind: UInt8 { 1 }
     /// One control message.
-    public static let controlKind: UInt8 = 2
+    @inlinable
+    public static var controlKind: UInt8 { 2 }
     /// Frame flag: the inner TCP or UDP checksum holds the pseudo-header sum only.
-    public static let checksumPartial: UInt8 = 1
+    @inlinable
+    public static var checksumPartial: UInt8 { 1 }
 }
 
 /// What `RecordReader` found. Offsets count from the start of the records.
@@ -25,20 +30,16 @@ public enum RecordStep: Equatable, Sendable {
 }
 
 /// Walks the records of one opened datagram. Any bytes are allowed: authentic does not mean well formed.
-public struct RecordReader: ~Escapable {
-    @usableFromInline let bytes: RawSpan
+public struct RecordReader: Sendable {
     @usableFromInline var position = 0
 
     /// A reader at the first record.
     @inlinable
-    @_lifetime(copy bytes)
-    public init(_ bytes: RawSpan) {
-        self.bytes = bytes
-    }
+    public init() {}
 
-    /// The next record. After `.end` it is `.end` again.
+    /// The next record of `bytes`, which must be the same at every call. After `.end` it is `.end` again.
     @inlinable
-    public mutating func next() -> RecordStep {
+    public mutating func next(in bytes: RawSpan) -> RecordStep {
         let left = bytes.byteCount &- position
         guard left > 0 else { return .end(nil) }
         let kind = bytes.readUInt8(at: position)
@@ -46,10 +47,10 @@ public struct RecordReader: ~Escapable {
             position = bytes.byteCount
             return .end(nil)
         }
-        guard left >= RecordHeader.length else { return cut() }
+        guard left >= RecordHeader.length else { return cut(bytes) }
         let flags = bytes.readUInt8(at: position &+ 1)
         let length = Int(bytes.readUInt16(at: position &+ 2))
-        guard left &- RecordHeader.length >= length else { return cut() }
+        guard left &- RecordHeader.length >= length else { return cut(bytes) }
         let offset = position &+ RecordHeader.length
         position = offset &+ length
         switch kind {
@@ -65,7 +66,7 @@ public struct RecordReader: ~Escapable {
     }
 
     @inlinable
-    mutating func cut() -> RecordStep {
+    mutating func cut(_ bytes: RawSpan) -> RecordStep {
         position = bytes.byteCount
         return .end(.truncatedRecord)
     }

@@ -24,9 +24,11 @@ public enum MessageType: UInt8, Sendable {
 /// type, lane, two reserved bytes, receiver index, counter; big-endian (protocol.md, 1).
 public struct SealedHeader: Sendable {
     /// Length in bytes.
-    public static let length = 16
+    @inlinable
+    public static var length: Int { 16 }
     /// The least length of a transport datagram: header and AEAD tag.
-    public static let leastDatagram = 32
+    @inlinable
+    public static var leastDatagram: Int { 32 }
 
     /// The sender's lane.
     public let lane: UInt8

@@ -1,9 +1,11 @@
 /// A VXLAN header (RFC 7348, 5): flags, 24 reserved bits, VNI, 8 reserved bits; big-endian.
 public struct VXLANHeader: Sendable {
     /// Length in bytes.
-    public static let length = 8
+    @inlinable
+    public static var length: Int { 8 }
     /// The I flag: the VNI is valid.
-    public static let validVNI: UInt8 = 0x08
+    @inlinable
+    public static var validVNI: UInt8 { 0x08 }
 
     /// The first byte.
     public let flags: UInt8

@@ -1,0 +1,92 @@
+// What Swift cannot see of the Linux API: macros with arguments, variadic ioctls, GNU extensions. No logic.
+#ifndef CVXLINUX_H
+#define CVXLINUX_H
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <linux/if_tun.h>
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+// glibc declares these only with _GNU_SOURCE, which the Swift importer does not set: the kernel's struct, mirrored.
+struct mmsghdr;
+struct vx_mmsghdr {
+    struct msghdr header;
+    unsigned int length;
+};
+
+int recvmmsg(int, struct mmsghdr *, unsigned int, int, struct timespec *);
+int sendmmsg(int, struct mmsghdr *, unsigned int, int);
+
+static inline int vx_recvmmsg(int fd, struct vx_mmsghdr *messages, unsigned int count, int flags) {
+    return recvmmsg(fd, (struct mmsghdr *)messages, count, flags, 0);
+}
+
+static inline int vx_sendmmsg(int fd, struct vx_mmsghdr *messages, unsigned int count, int flags) {
+    return sendmmsg(fd, (struct mmsghdr *)messages, count, flags);
+}
+
+static inline int vx_tun_set_iff(int fd, const char *name, short flags) {
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_flags = flags;
+    return ioctl(fd, TUNSETIFF, &request);
+}
+
+static inline int vx_tun_set_offload(int fd, unsigned int flags) { return ioctl(fd, TUNSETOFFLOAD, flags); }
+
+static inline int vx_tun_set_vnet_header_size(int fd, int size) { return ioctl(fd, TUNSETVNETHDRSZ, &size); }
+
+static inline int vx_set_option(int fd, int level, int name, int value) {
+    return setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static inline int vx_get_option(int fd, int level, int name, int *value) {
+    socklen_t size = sizeof *value;
+    return getsockopt(fd, level, name, value, &size);
+}
+
+// A classic BPF program on the SO_REUSEPORT group (protocol.md, 2a), which sees the UDP payload from offset 0: socket 0
+// for whatever is no transport data, else 1 + lane mod threads. The order of the group is the order of bind.
+static inline int vx_attach_lane_steering(int fd, unsigned int threads) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, threads),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, 1),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
+
+// Nothing is ever received on a socket that only sends.
+static inline int vx_attach_reject_all(int fd) {
+    struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    struct sock_fprog program = {.len = 1, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static inline int vx_set_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+static inline int vx_bind_device(int fd, const char *name) {
+    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name));
+}
+
+static const int VX_IFF_TAP_FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+
+#endif
