@@ -31,6 +31,11 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
         self.init(count: bytes.count) { $0.copyMemory(from: bytes) }
     }
 
+    /// A copy of bytes that are not secret, where a secret is asked for.
+    public init(copying bytes: [UInt8]) {
+        self.init(count: bytes.count) { $0.copyBytes(from: bytes) }
+    }
+
     /// Fresh random bytes.
     public static func random(count: Int) -> SecretBytes {
         SecretBytes(count: count) { randombytes_buf($0.cells, $0.count) }

@@ -16,15 +16,15 @@ public import VXWire
 /// `ReplayWindow.mark` → records → admission → learning → `delivered`.
 public struct VTEP: ~Copyable {
     /// Free bytes that `forward` needs before a frame: sealed header, record header, VXLAN header.
-    public static let headroom = SealedHeader.length + RecordHeader.length + VXLANHeader.length
+    public static var headroom: Int { SealedHeader.length + RecordHeader.length + VXLANHeader.length }
     /// Free bytes that `forward` needs behind a frame: the AEAD tag.
-    public static let tailroom = BulkCipher.tagLength
+    public static var tailroom: Int { BulkCipher.tagLength }
     /// Datagrams that the outgoing batch holds.
-    public static let batchCapacity = 128
+    public static var batchCapacity: Int { 128 }
     /// Frames that the delivered batch holds: more than the smallest records that fit one datagram, so that one
     /// datagram always finds room in an empty batch.
-    static let deliveredCapacity = 8192
-    static let mostFramesInDatagram = 65_535 / (RecordHeader.length + VXLANHeader.length) + 1
+    static var deliveredCapacity: Int { 8192 }
+    static var mostFramesInDatagram: Int { 65_535 / (RecordHeader.length + VXLANHeader.length) + 1 }
 
     /// Whether a call did all of its work.
     public enum Progress: Sendable {

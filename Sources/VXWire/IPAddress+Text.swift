@@ -1,12 +1,14 @@
-// Text forms through the C library's inet_pton and inet_ntop, which write IPv6 as RFC 5952 asks.
-private import Glibc
-
 extension IPv4Address: CustomStringConvertible {
     /// Parses four decimal bytes divided by points; nil for any other text.
     public init?(_ text: String) {
-        var address = in_addr()
-        guard unsafe inet_pton(AF_INET, text, &address) == 1 else { return nil }
-        self.init(UInt32(bigEndian: address.s_addr))
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 4 else { return nil }
+        var value: UInt32 = 0
+        for part in parts {
+            guard let byte = UInt8(decimal: part) else { return nil }
+            value = value << 8 | UInt32(byte)
+        }
+        self.init(value)
     }
 
     /// Four decimal bytes divided by points.
@@ -18,22 +20,62 @@ extension IPv4Address: CustomStringConvertible {
 extension IPv6Address: CustomStringConvertible {
     /// Parses an RFC 4291 address without scope; nil for any other text.
     public init?(_ text: String) {
-        var bytes = InlineArray<2, UInt64>(repeating: 0)
-        var mutable = bytes.mutableSpan
-        let code = unsafe mutable.withUnsafeMutableBufferPointer { unsafe inet_pton(AF_INET6, text, $0.baseAddress) }
-        guard code == 1 else { return nil }
-        self.init(high: UInt64(bigEndian: bytes[0]), low: UInt64(bigEndian: bytes[1]))
+        // The longest form is six groups and a dotted IPv4 address.
+        guard text.utf8.count <= 45 else { return nil }
+        let halves = text.split(separator: "::", omittingEmptySubsequences: false)
+        guard halves.count <= 2, let head = Self.words(of: halves[0], mayEndDotted: halves.count == 1) else {
+            return nil
+        }
+        var words = head
+        if halves.count == 2 {
+            guard let tail = Self.words(of: halves[1], mayEndDotted: true), head.count + tail.count <= 7 else {
+                return nil
+            }
+            words += [UInt16](repeating: 0, count: 8 - head.count - tail.count) + tail
+        }
+        guard words.count == 8 else { return nil }
+        self.init(
+            high: words[..<4].reduce(0) { $0 << 16 | UInt64($1) },
+            low: words[4...].reduce(0) { $0 << 16 | UInt64($1) }
+        )
     }
 
-    /// The canonical form of RFC 5952.
-    public var description: String {
-        let words: InlineArray<2, UInt64> = [high.bigEndian, low.bigEndian]
-        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-        return unsafe words.span.withUnsafeBufferPointer { words in
-            unsafe inet_ntop(AF_INET6, words.baseAddress, &text, socklen_t(text.count)).map {
-                unsafe String(cString: $0)
-            } ?? ""
+    private static func words(of text: Substring, mayEndDotted: Bool) -> [UInt16]? {
+        guard !text.isEmpty else { return [] }
+        let groups = text.split(separator: ":", omittingEmptySubsequences: false)
+        var words: [UInt16] = []
+        for (index, group) in groups.enumerated() {
+            if mayEndDotted, index == groups.count - 1, let dotted = IPv4Address(String(group)) {
+                words.append(UInt16(dotted.rawValue >> 16))
+                words.append(UInt16(truncatingIfNeeded: dotted.rawValue))
+            } else if group.utf8.count <= 4, let word = UInt16(hexadecimal: group) {
+                words.append(word)
+            } else {
+                return nil
+            }
         }
+        return words
+    }
+
+    /// The canonical form of RFC 5952; only IPv4-mapped addresses end dotted.
+    public var description: String {
+        if case .v4(let address) = IPAddress(mapped: self) { return "::ffff:\(address)" }
+        let words = [high, low].flatMap { half in
+            stride(from: 48, through: 0, by: -16).map { UInt16(truncatingIfNeeded: half >> UInt64($0)) }
+        }
+        // The longest run of zeros, the first of equals, and never a single one (RFC 5952, 4.2).
+        var best = 0..<1
+        var start = 0
+        for (index, word) in words.enumerated() {
+            if word != 0 {
+                start = index + 1
+            } else if index + 1 - start > best.count {
+                best = start..<index + 1
+            }
+        }
+        let text = { (words: ArraySlice<UInt16>) in words.map { String($0, radix: 16) }.joined(separator: ":") }
+        return best.count < 2
+            ? text(words[...]) : text(words[..<best.lowerBound]) + "::" + text(words[best.upperBound...])
     }
 }
 
@@ -81,58 +123,9 @@ extension IPAddress: CustomStringConvertible {
             self = .v6(address)
         }
     }
-}
 
-extension Endpoint: CustomStringConvertible {
-    /// Parses `192.0.2.2:47890`, `[fd00::1]:47890` or, with a numeric scope, `[fe80::1%3]:47890`; nil for any other text.
-    public init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":") else { return nil }
-        let digits = text[text.index(after: colon)...]
-        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits) else {
-            return nil
-        }
-        let host = text[..<colon]
-        guard host.first == "[", host.last == "]" else {
-            guard let address = IPv4Address(String(host)) else { return nil }
-            self.init(address: .v4(address), port: port)
-            return
-        }
-        let parts = host.dropFirst().dropLast().split(separator: "%", omittingEmptySubsequences: false)
-        guard let first = parts.first, parts.count <= 2, let address = IPv6Address(String(first)) else { return nil }
-        var scope: UInt32 = 0
-        if parts.count == 2 {
-            guard let number = UInt32(parts[1]), number > 0 else { return nil }
-            scope = number
-        }
-        self.init(address: .v6(address), port: port, scope: scope)
+    /// The address of sixteen bytes, given as their two halves; a mapped one becomes IPv4.
+    public init(mapped high: UInt64, low: UInt64) {
+        self.init(mapped: IPv6Address(high: high, low: low))
     }
-
-    /// Address and port, an IPv6 address in brackets.
-    public var description: String {
-        switch address {
-        case .v4(let address): "\(address):\(port)"
-        case .v6(let address): scope == 0 ? "[\(address)]:\(port)" : "[\(address)%\(scope)]:\(port)"
-        }
-    }
-}
-
-/// An address with a prefix length, as `10.98.0.1/24`: a network, or an interface's address in one.
-public struct IPPrefix: Hashable, Sendable, CustomStringConvertible {
-    /// The address, host bits included.
-    public let address: IPAddress
-    /// The prefix length in bits.
-    public let length: Int
-
-    /// Parses address, slash and length; nil for any other text or a length beyond the family's.
-    public init?(_ text: String) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPAddress(String(parts[0])), let length = UInt8(parts[1]),
-            parts[1].first != "+", length <= address.bitCount
-        else { return nil }
-        self.address = address
-        self.length = Int(length)
-    }
-
-    /// Address, slash and length.
-    public var description: String { "\(address)/\(length)" }
 }

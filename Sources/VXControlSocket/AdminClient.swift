@@ -1,0 +1,66 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOFoundationCompat
+
+/// Speaks to a running daemon.
+public struct AdminClient: Sendable {
+    /// Why there is no answer; the text says how to mend it.
+    public struct Failure: Error, CustomStringConvertible {
+        /// What, where, and how to mend it.
+        public let description: String
+    }
+
+    private let socket: String
+    /// Bytes of answer that are read: thousands of peers fit.
+    private static let answerLimit = 64 << 20
+
+    /// To the daemon that listens on this path.
+    public init(socket: String) { self.socket = socket }
+
+    /// The whole status.
+    public func status() async throws -> StatusReply { try await ask("GET", "/v1/status") }
+
+    /// All forwarding databases.
+    public func forwardingDatabase() async throws -> FDBReply { try await ask("GET", "/v1/fdb") }
+
+    /// Forgets every learned entry; answers what is left.
+    public func flushForwardingDatabase() async throws -> FDBReply { try await ask("POST", "/v1/fdb/flush") }
+
+    /// Starts a new handshake with one peer or all.
+    public func rotateSession(peer: String?) async throws -> RotateSessionReply {
+        try await ask("POST", "/v1/rotate/session", body: JSONEncoder().encode(RotateSessionRequest(peer: peer)))
+    }
+
+    private func ask<Reply: Decodable>(_ method: String, _ path: String, body: Data? = nil) async throws -> Reply {
+        guard let url = URL(httpURLWithSocketPath: socket, uri: path) else {
+            throw Failure(description: "\(socket) is no path of a socket; name it with --socket")
+        }
+        var request = HTTPClientRequest(url: url.absoluteString)
+        request.method = .init(rawValue: method)
+        if let body {
+            request.headers.add(name: "content-type", value: "application/json")
+            request.body = .bytes(ByteBuffer(data: body))
+        }
+        let response: HTTPClientResponse
+        do {
+            response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        } catch {
+            throw Failure(
+                description: "no daemon answers on \(socket) (\(error)); start one with: vxseal up -c FILE, as the same user"
+            )
+        }
+        let answer = Data(buffer: try await response.body.collect(upTo: Self.answerLimit))
+        guard response.status == .ok else {
+            let text = (try? JSONDecoder().decode(HummingbirdError.self, from: answer))?.error.message
+            throw Failure(description: text ?? "the daemon on \(socket) answered \(response.status)")
+        }
+        return try JSONDecoder().decode(Reply.self, from: answer)
+    }
+
+    /// How Hummingbird words an error.
+    private struct HummingbirdError: Decodable {
+        struct Detail: Decodable { let message: String }
+        let error: Detail
+    }
+}

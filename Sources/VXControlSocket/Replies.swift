@@ -1,0 +1,189 @@
+/// What `GET /v1/status` answers and `vxseal status --json` prints: schema `vxseal.status/1`. Fields may be added within
+/// a schema number, none renamed.
+public struct StatusReply: Codable, Sendable {
+    /// The schema's name and number.
+    public var schema = "vxseal.status/1"
+    /// The node's name.
+    public var node: String
+    /// The node's identity, base64.
+    public var publicKey: String
+    /// The sealed endpoints it listens on.
+    public var listen: [String]
+    /// Who computes ChaCha20-Poly1305.
+    public var cipher: String
+    /// Lane threads.
+    public var lanes: Int
+    /// Seconds since the daemon started.
+    public var uptimeSeconds: Double
+    /// The networks, in the configuration's order.
+    public var networks: [NetworkStatus]
+    /// The peers, in the configuration's order.
+    public var peers: [PeerStatus]
+    /// Every drop reason, also at zero.
+    public var drops: [String: UInt64]
+
+    /// From its parts.
+    public init(
+        node: String,
+        publicKey: String,
+        listen: [String],
+        cipher: String,
+        lanes: Int,
+        uptimeSeconds: Double,
+        networks: [NetworkStatus],
+        peers: [PeerStatus],
+        drops: [String: UInt64]
+    ) {
+        self.node = node
+        self.publicKey = publicKey
+        self.listen = listen
+        self.cipher = cipher
+        self.lanes = lanes
+        self.uptimeSeconds = uptimeSeconds
+        self.networks = networks
+        self.peers = peers
+        self.drops = drops
+    }
+}
+
+/// One network in `StatusReply`.
+public struct NetworkStatus: Codable, Sendable {
+    /// Its identifier.
+    public var vni: UInt32
+    /// `sealed` or `plaintext`.
+    public var mode: String
+    /// Its TAP device.
+    public var device: String
+    /// The device's MTU in bytes.
+    public var mtu: Int
+
+    /// From its parts.
+    public init(vni: UInt32, mode: String, device: String, mtu: Int) {
+        self.vni = vni
+        self.mode = mode
+        self.device = device
+        self.mtu = mtu
+    }
+}
+
+/// One peer in `StatusReply`.
+public struct PeerStatus: Codable, Sendable {
+    /// Traffic in one direction, over all sessions.
+    public struct Traffic: Codable, Sendable {
+        /// UDP datagrams.
+        public var datagrams: UInt64 = 0
+        /// Ethernet frames in them.
+        public var frames: UInt64 = 0
+        /// Bytes of those frames.
+        public var bytes: UInt64 = 0
+
+        /// All at zero.
+        public init() {}
+    }
+
+    /// Datagrams that one side sealed and the other did not get, by the session's own counters.
+    public struct Loss: Codable, Sendable {
+        /// From the peer to this node.
+        public var received: UInt64 = 0
+        /// From this node to the peer, as the peer reported it.
+        public var sent: UInt64 = 0
+
+        /// All at zero.
+        public init() {}
+    }
+
+    /// Its name in the configuration.
+    public var name: String
+    /// Its identity, base64; absent for a plaintext peer.
+    public var publicKey: String?
+    /// `sealed` or `plaintext`.
+    public var mode: String
+    /// Where it is, if known.
+    public var endpoint: String?
+    /// `down`, `handshaking`, `established`, `plaintext` or `contested`.
+    public var state: String
+    /// Whether the session's key exchange is post-quantum.
+    public var postQuantum: Bool
+    /// Age of the sending key; absent without a session.
+    public var keyAgeSeconds: Double?
+    /// Time since the last completed handshake.
+    public var lastHandshakeSecondsAgo: Double?
+    /// Round-trip time of the last handshake that this node initiated.
+    public var rttMicroseconds: UInt64?
+    /// Bytes of IP packet that the path carries; absent until it is discovered.
+    public var pathMTU: Int?
+    /// How many handshakes were completed with it.
+    public var handshakes: UInt64 = 0
+    /// What came from it.
+    public var received = Traffic()
+    /// What went to it.
+    public var sent = Traffic()
+    /// What was lost between.
+    public var lost = Loss()
+    /// Plaintext that claimed to come from this keyed peer.
+    public var tripwires: UInt64 = 0
+
+    /// With nothing exchanged yet.
+    public init(name: String, publicKey: String?, mode: String, endpoint: String?, state: String) {
+        self.name = name
+        self.publicKey = publicKey
+        self.mode = mode
+        self.endpoint = endpoint
+        self.state = state
+        postQuantum = false
+    }
+}
+
+/// What `GET /v1/fdb` answers.
+public struct FDBReply: Codable, Sendable {
+    /// One entry of a forwarding database.
+    public struct Entry: Codable, Sendable {
+        /// The network.
+        public var vni: UInt32
+        /// The station's MAC address.
+        public var mac: String
+        /// The peer it is behind; absent for a station of this node's own device.
+        public var peer: String?
+        /// `static`, `learned` or `local`.
+        public var kind: String
+        /// Seconds since it was last heard; absent for a static entry.
+        public var ageSeconds: Double?
+
+        /// From its parts.
+        public init(vni: UInt32, mac: String, peer: String?, kind: String, ageSeconds: Double?) {
+            self.vni = vni
+            self.mac = mac
+            self.peer = peer
+            self.kind = kind
+            self.ageSeconds = ageSeconds
+        }
+    }
+
+    /// The schema's name and number.
+    public var schema = "vxseal.fdb/1"
+    /// The entries, by network and address.
+    public var entries: [Entry]
+
+    /// From its entries.
+    public init(entries: [Entry]) { self.entries = entries }
+}
+
+/// What `POST /v1/rotate/session` takes.
+public struct RotateSessionRequest: Codable, Sendable {
+    /// The peer's name; absent for all.
+    public var peer: String?
+
+    /// For one peer or all.
+    public init(peer: String?) { self.peer = peer }
+}
+
+/// What `POST /v1/rotate/session` answers.
+public struct RotateSessionReply: Codable, Sendable {
+    /// The schema's name and number.
+    public var schema = "vxseal.rotate-session/1"
+    /// The peers that a new handshake was started with.
+    public var peers: [String]
+
+    /// From the peers' names.
+    public init(peers: [String]) { self.peers = peers }
+}
