@@ -17,6 +17,24 @@ extension VTEP {
         if announce { sendEmpty(under: session, now: now) }
     }
 
+    /// Sends nothing more under the pair, and still receives: the peer said goodbye.
+    public mutating func stopSending(_ index: ReceiverIndex) {
+        guard let session = sessions.find(index) else { return }
+        let peer = Int(session.pointee.peer.rawValue)
+        if peers[peer].sending == session { peers[peer].sending = nil }
+    }
+
+    /// The report of what arrived under the pair, type byte first, every announced lane in order (protocol.md, 5). Lanes
+    /// of other threads are reported as they were when those threads last said so, which with one thread is none.
+    public func report(of index: ReceiverIndex) -> [UInt8]? {
+        guard let session = sessions.find(index) else { return nil }
+        let counters = session.pointee.counters
+        let highest = max(counters.receiveEdge, 1) - 1
+        return [ControlType.report.rawValue] + [highest, counters.received].flatMap { number in
+            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
+        }
+    }
+
     /// Lets the pair go and wipes this lane's hold on its keys.
     public mutating func retire(_ index: ReceiverIndex) {
         if let session = sessions.find(index) {

@@ -113,7 +113,7 @@ extension HandshakeMachine {
         case .report:
             guard message.count >= 17 else { return drop(.malformedControl) }
             func number(at offset: Int) -> UInt64 { message[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-            act(.reported(peer.index, pair, edge: number(at: 1), received: number(at: 9)))
+            act(.reported(peer.index, pair, highest: number(at: 1), received: number(at: 9)))
         case .ports:
             guard message.count >= 2 else { return drop(.malformedControl) }
         case .echoRequest, .echoReply, .pathMTUProbe, .pathMTUAcknowledgement, .successor, .successorAcknowledgement,

@@ -168,8 +168,8 @@ public enum HandshakeAction: Sendable {
     case established(PeerIndex, ReceiverIndex, at: Instant, roundTrip: Interval?)
     /// The peer's endpoint is another now: for `status` and the log.
     case endpoint(PeerIndex, Endpoint)
-    /// What the peer reported of this node's sending: highest counter seen plus one, and datagrams received, on lane 0.
-    case reported(PeerIndex, ReceiverIndex, edge: UInt64, received: UInt64)
+    /// What the peer reported of this node's sending on lane 0: the highest counter seen, and datagrams received.
+    case reported(PeerIndex, ReceiverIndex, highest: UInt64, received: UInt64)
     /// The name the peer gives itself; shown, never trusted.
     case name(PeerIndex, String)
     /// A message was dropped.

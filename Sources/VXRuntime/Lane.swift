@@ -1,5 +1,5 @@
 import VXCrypto
-import VXDataPlane
+public import VXDataPlane
 import VXLinux
 import VXWire
 
@@ -106,6 +106,8 @@ final class Lane: @unchecked Sendable {
             case .activate(let index, let peer, let announce):
                 vtep.activate(index, announce: announce, now: now)
                 drain(peer, now: now)
+            case .stopSending(let index):
+                vtep.stopSending(index)
             case .retire(let index):
                 vtep.retire(index)
                 handshake.post(.retired(index))
@@ -113,12 +115,12 @@ final class Lane: @unchecked Sendable {
                 vtep.keepalive(peer, now: now)
             case .control(let peer, let message):
                 _ = vtep.sendControl(message, to: peer, now: now)
+            case .report(let peer, let index):
+                if let message = vtep.report(of: index) { _ = vtep.sendControl(message, to: peer, now: now) }
             case .dropWaiting(let peer):
                 vtep.dropWaiting(peer)
             case .setEndpoint(let peer, let endpoint):
                 vtep.setEndpoint(endpoint, of: peer)
-            case .eraseAll:
-                vtep.eraseAll()
             case .stop:
                 flush()
                 return false
@@ -227,7 +229,7 @@ final class Lane: @unchecked Sendable {
     private func senderSocket(of datagram: OutgoingDatagram) -> Int? {
         switch datagram.path {
         case .sealed: ports.sealedSocket(for: datagram.endpoint.address)
-        case .plaintext(let hash): ports.plaintextSender(for: datagram.endpoint.address, hash: hash).map { -1 - $0 }
+        case .plaintext(let hash): ports.sender(for: datagram.endpoint.address, hash: hash).map { -1 - $0 }
         }
     }
 
@@ -246,7 +248,7 @@ final class Lane: @unchecked Sendable {
     private func report() {
         for event in vtep.takeEvents() {
             switch event {
-            case .confirmed(_, let peer, _): 
+            case .confirmed(_, let peer, _):
                 drain(peer, now: Clocks.bootTime())
                 flush()
             case .handshakeNeeded, .endpointMoved, .control: break

@@ -1,16 +1,17 @@
-public import VXDataPlane
-public import VXWire
+import VXDataPlane
+import VXWire
 
 /// What a lane thread is asked to do.
 enum LaneCommand: Sendable {
     case install(SessionParameters)
     case activate(ReceiverIndex, peer: PeerIndex, announce: Bool)
+    case stopSending(ReceiverIndex)
     case retire(ReceiverIndex)
     case keepalive(PeerIndex)
     case control(PeerIndex, [UInt8])
+    case report(PeerIndex, ReceiverIndex)
     case dropWaiting(PeerIndex)
     case setEndpoint(PeerIndex, Endpoint)
-    case eraseAll
     case stop
 }
 
@@ -21,9 +22,6 @@ enum HandshakeMessage: Sendable {
     case retired(ReceiverIndex)
     /// The clocks jumped apart: the lane has erased its pairs.
     case clockJumped
-    /// A datagram on a lane's socket that is no transport data, where the kernel could not steer.
-    case datagram([UInt8], from: Endpoint)
     case rekey(PeerIndex)
-    case setEndpoint(PeerIndex, Endpoint)
     case stop
 }

@@ -1,8 +1,8 @@
-import VXLinux
+public import VXLinux
 import VXWire
 
 /// The descriptors that one lane thread owns, and where each stands in its event loop.
-struct LanePorts: ~Copyable {
+public struct LanePorts: ~Copyable {
     /// Where an event came from, packed into the event loop's 64-bit token.
     enum Source {
         case mailbox
@@ -39,8 +39,10 @@ struct LanePorts: ~Copyable {
     var plaintext: OwnedArray<UDPSocket>
     /// Plaintext sending sockets: their ports are the outer source ports (RFC 7348, 5).
     var senders: OwnedArray<UDPSocket>
+    private let firstIPv6Sender: Int
 
-    init(
+    /// Takes ownership of everything.
+    public init(
         devices: consuming OwnedArray<TAPDevice>,
         sealed: consuming OwnedArray<UDPSocket>,
         plaintext: consuming OwnedArray<UDPSocket>,
@@ -50,7 +52,25 @@ struct LanePorts: ~Copyable {
         self.devices = devices
         self.sealed = sealed
         self.plaintext = plaintext
+        var boundary = 0
+        while boundary < senders.count, !senders[boundary].isIPv6 { boundary += 1 }
+        firstIPv6Sender = boundary
         self.senders = senders
+    }
+
+    /// The place of the sealed socket of an address's family.
+    func sealedSocket(for address: IPAddress) -> Int? {
+        for place in 0..<sealed.count where sealed[place].isIPv6 == address.isIPv6 { return place }
+        return nil
+    }
+
+    /// The place of the plaintext sending socket that a flow's hash picks.
+    func sender(for address: IPAddress, hash: UInt32) -> Int? {
+        // IPv4 senders stand first, IPv6 ones behind them.
+        let first = firstIPv6Sender
+        let range = address.isIPv6 ? first..<senders.count : 0..<first
+        guard !range.isEmpty else { return nil }
+        return range.lowerBound + Int(hash) % range.count
     }
 
     /// Registers every descriptor; called once, before the thread runs.
@@ -69,12 +89,14 @@ struct LanePorts: ~Copyable {
 }
 
 /// A growing row of non-copyable values, each owned once.
-struct OwnedArray<Element: ~Copyable>: ~Copyable {
+public struct OwnedArray<Element: ~Copyable>: ~Copyable {
     private var storage: UnsafeMutablePointer<Element>
     private var capacity: Int
-    private(set) var count = 0
+    /// How many it holds.
+    public private(set) var count = 0
 
-    init() {
+    /// An empty row.
+    public init() {
         capacity = 4
         storage = .allocate(capacity: capacity)
     }
@@ -84,7 +106,8 @@ struct OwnedArray<Element: ~Copyable>: ~Copyable {
         storage.deallocate()
     }
 
-    mutating func append(_ element: consuming Element) {
+    /// Adds one.
+    public mutating func append(_ element: consuming Element) {
         if count == capacity {
             let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
             larger.moveInitialize(from: storage, count: count)
@@ -96,7 +119,8 @@ struct OwnedArray<Element: ~Copyable>: ~Copyable {
         count += 1
     }
 
-    subscript(place: Int) -> Element {
+    /// Lends one.
+    public subscript(place: Int) -> Element {
         unsafeAddress {
             precondition(place >= 0 && place < count, "no such element")
             return UnsafePointer(storage + place)

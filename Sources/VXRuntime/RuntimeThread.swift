@@ -1,4 +1,5 @@
 import Glibc
+import VXLinux
 
 /// A thread of the runtime: named, started once, joined once.
 final class RuntimeThread: @unchecked Sendable {
@@ -6,7 +7,10 @@ final class RuntimeThread: @unchecked Sendable {
 
     /// Starts a thread that runs `body` to its end. The name is cut to 15 bytes, as the kernel wants it.
     init(name: String, body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Body(run: body))
+        let box = Unmanaged.passRetained(Body {
+            ThreadName.set(name)
+            body()
+        })
         let code = pthread_create(
             &handle,
             nil,
@@ -18,7 +22,6 @@ final class RuntimeThread: @unchecked Sendable {
             box.toOpaque()
         )
         precondition(code == 0, "pthread_create: error \(code)")
-        pthread_setname_np(handle, String(name.prefix(15)))
     }
 
     /// Waits until the body has returned.
@@ -26,6 +29,7 @@ final class RuntimeThread: @unchecked Sendable {
 
     private final class Body: Sendable {
         let run: @Sendable () -> Void
+
         init(run: @escaping @Sendable () -> Void) { self.run = run }
     }
 }

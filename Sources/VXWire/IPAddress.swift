@@ -29,6 +29,15 @@ public enum IPAddress: Hashable, Sendable {
     case v4(IPv4Address)
     /// IPv6.
     case v6(IPv6Address)
+
+    /// Which family.
+    @inlinable
+    public var isIPv6: Bool {
+        switch self {
+        case .v4: false
+        case .v6: true
+        }
+    }
 }
 
 /// A UDP endpoint of the underlay.

@@ -1,0 +1,58 @@
+import VXDataPlane
+public import VXHandshake
+public import VXLinux
+public import VXWire
+
+/// The threads of a node: one handshake thread and one thread for each lane.
+public final class Runtime: Sendable {
+    /// What the handshake thread knows of the peers.
+    public let board: StatusBoard
+    private let handshake: HandshakeLoop
+    private let lanes: [Lane]
+
+    /// Prepares the threads; nothing runs yet.
+    /// - Parameters:
+    ///   - machine: the handshake side, not started.
+    ///   - handshakeSockets: the first socket of each family's group.
+    ///   - topology: networks and peers.
+    ///   - ports: one lane's descriptors (this version runs one lane).
+    ///   - timestamps: what keeps initiations' labels rising.
+    ///   - board: where peers' states are shown.
+    public init(
+        machine: consuming HandshakeMachine,
+        handshakeSockets: consuming OwnedArray<UDPSocket>,
+        topology: LaneTopology,
+        ports: consuming LanePorts,
+        timestamps: TimestampReservation,
+        board: StatusBoard
+    ) throws(SystemCallError) {
+        self.board = board
+        handshake = try HandshakeLoop(
+            machine: machine,
+            sockets: handshakeSockets,
+            timestamps: timestamps,
+            board: board
+        )
+        lanes = [try Lane(number: 0, topology: topology, ports: ports, handshake: handshake.mailbox)]
+        handshake.connect(lanes.map(\.mailbox))
+    }
+
+    /// Runs all threads until `stop`, and returns when they have ended. Blocks its thread.
+    public func run() {
+        let threads =
+            lanes.enumerated().map { number, lane in RuntimeThread(name: "vxseal-lane\(number)") { lane.run() } }
+            + [RuntimeThread(name: "vxseal-hs") { [handshake] in handshake.run() }]
+        for thread in threads { thread.join() }
+    }
+
+    /// Says goodbye to the peers and ends the threads. From any thread.
+    public func stop() { handshake.mailbox.post(.stop) }
+
+    /// Starts a new handshake with a peer. From any thread.
+    public func rekey(_ peer: PeerIndex) { handshake.mailbox.post(.rekey(peer)) }
+
+    /// The sum of every thread's drops. From any thread.
+    public func drops(_ reason: DropReason) -> UInt64 {
+        lanes.reduce(handshake.drops[reason]) { $0 + $1.drops[reason] }
+    }
+}
