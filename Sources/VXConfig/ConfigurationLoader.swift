@@ -1,0 +1,71 @@
+import Foundation
+import VXCrypto
+import VXWire
+import Yams
+
+/// Reads a configuration file: everything that is wrong with it at once, or a value that nothing is wrong with.
+public struct ConfigurationLoader {
+    /// Accept the keys of `keys-example/`.
+    public var allowExampleKeys = false
+    /// Accept a state directory that a reboot empties.
+    public var allowVolatileState = false
+
+    private static let largestFile = 4 << 20
+
+    /// With nothing allowed that is not by default.
+    public init() {}
+
+    /// Loads a file.
+    /// - Throws: all its problems, by line.
+    public func load(path: String) throws(ConfigurationProblems) -> NodeConfiguration {
+        let problems = ProblemList(file: path)
+        let configuration = read(path, problems)
+        guard problems.problems.isEmpty, let configuration else {
+            throw ConfigurationProblems(problems: problems.problems.sorted { ($0.line, $0.what) < ($1.line, $1.what) })
+        }
+        return configuration
+    }
+
+    private func read(_ path: String, _ problems: ProblemList) -> NodeConfiguration? {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            problems.add(line: 0, "the file cannot be read", "check the path and its mode")
+            return nil
+        }
+        guard data.count <= Self.largestFile, let text = String(data: data, encoding: .utf8) else {
+            problems.add(line: 0, "the file is no UTF-8 text of at most 4 MiB", "name the right file")
+            return nil
+        }
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            problems.add(line: Self.line(of: error), "no valid YAML: \(Self.text(of: error))", "mend the syntax there")
+            return nil
+        } catch {
+            problems.add(line: 0, "no valid YAML: \(error)", "mend the syntax")
+            return nil
+        }
+        guard let root, let reader = MappingReader(root, path: "", problems: problems) else {
+            if root == nil { problems.add(line: 0, "the file is empty", "start from an example in Configs/") }
+            return nil
+        }
+        let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+        return NodeReader(loader: self, problems: problems, directory: directory).read(reader)
+    }
+
+    private static func line(of error: YamlError) -> Int {
+        switch error {
+        case .scanner(_, _, let mark, _), .parser(_, _, let mark, _), .composer(_, _, let mark, _): mark.line
+        case .duplicatedKeysInMapping(_, let context): context.mark.line
+        default: 0
+        }
+    }
+
+    private static func text(of error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _): problem
+        case .duplicatedKeysInMapping(let keys, _): "the key \(keys.map { "`\($0)`" }.joined(separator: ", ")) stands twice"
+        default: "\(error)"
+        }
+    }
+}

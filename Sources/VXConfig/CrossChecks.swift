@@ -1,0 +1,77 @@
+import VXCrypto
+import VXWire
+
+/// What can be wrong between the parts of a configuration that are right by themselves.
+struct CrossChecks {
+    let problems: ProblemList
+    let root: MappingReader
+
+    func run(
+        networks: [Located<NetworkConfiguration>],
+        peers: [Located<PeerConfiguration>],
+        identity: StaticKeyPair?
+    ) {
+        if networks.isEmpty {
+            problems.add(root.node, "there is no network", "add one under networks:")
+        }
+        unique(networks, "vni", "VNI") { $0.vni.description }
+        unique(networks, "device", "device") { $0.device }
+        unique(peers, "name", "peer name") { $0.name }
+        unique(peers, "publicKey", "public key") { $0.sealed?.publicKey.base64 }
+        unique(peers, "endpoint", "endpoint") { peer in
+            // Plaintext peers are told apart by their address alone.
+            peer.endpoint.map { peer.sealed == nil ? "\($0.address)" : "\($0)" }
+        }
+        let modes = Dictionary(networks.map { ($0.value.vni, $0.value.mode) }) { first, _ in first }
+        for peer in peers { check(peer, modes: modes, identity: identity) }
+        let names = Dictionary(peers.map { ($0.value.name, $0.value) }) { first, _ in first }
+        for network in networks {
+            for entry in network.value.fdb where !(names[entry.peer]?.networks.contains(network.value.vni) ?? false) {
+                problems.add(
+                    network.node.value("fdb"),
+                    "an fdb entry names `\(entry.peer)`, which is no peer of VNI \(network.value.vni)",
+                    "name a peer whose networks list has it"
+                )
+            }
+        }
+        if peers.count > 65_000 { problems.add(root.node, "more than 65000 peers", "split the network") }
+    }
+
+    private func check(
+        _ peer: Located<PeerConfiguration>,
+        modes: [VNI: NetworkConfiguration.Mode],
+        identity: StaticKeyPair?
+    ) {
+        let value = peer.value
+        if let key = value.sealed?.publicKey, key == identity?.publicKey {
+            problems.add(peer.node.value("publicKey"), "this is the node's own key", "give the peer's public key")
+        }
+        for vni in value.networks {
+            guard let mode = modes[vni] else {
+                problems.add(peer.node.value("networks"), "there is no network with VNI \(vni)", "add it, or correct the list")
+                continue
+            }
+            let isFitting = (mode == .sealed) == (value.sealed != nil)
+            if !isFitting {
+                problems.add(
+                    peer.node.value("networks"),
+                    "VNI \(vni) is \(mode.rawValue), and `\(value.name)` is a \(value.sealed == nil ? "plaintext" : "sealed") peer",
+                    "give it a network of its own kind"
+                )
+            }
+        }
+    }
+
+    private func unique<Value>(
+        _ values: [Located<Value>],
+        _ field: String,
+        _ label: String,
+        _ key: (Value) -> String?
+    ) {
+        var seen: Set<String> = []
+        for value in values {
+            guard let key = key(value.value), !seen.insert(key).inserted else { continue }
+            problems.add(value.node.value(field) ?? value.node.node, "\(label) `\(key)` stands twice", "give each its own")
+        }
+    }
+}

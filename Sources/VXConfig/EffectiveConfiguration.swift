@@ -1,0 +1,55 @@
+import VXCrypto
+import VXWire
+
+extension NodeConfiguration {
+    /// The configuration as it takes effect, defaults filled in, as YAML that loads to the same again. Keys stay in their
+    /// files; this node's public key is a comment.
+    public var yaml: String {
+        var lines = [
+            "node: \"\(node)\"", "# publicKey: \(identity.publicKey)", "privateKeyFile: \"\(privateKeyFile)\"",
+            "stateDirectory: \"\(stateDirectory)\"", list("listen", listen), list("plaintextListen", plaintextListen),
+            "firewallMark: \(firewallMark)",
+        ]
+        if let bindDevice { lines.append("bindDevice: \"\(bindDevice)\"") }
+        lines += ["adminSocket: \"\(adminSocket)\"", "networks:"]
+        for network in networks { lines += network.yaml }
+        if !peers.isEmpty { lines.append("peers:") }
+        for peer in peers { lines += peer.yaml }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+private func list(_ name: String, _ values: [some CustomStringConvertible]) -> String {
+    "\(name): [\(values.map { "\"\($0)\"" }.joined(separator: ", "))]"
+}
+
+extension NetworkConfiguration {
+    fileprivate var yaml: [String] {
+        var lines = [
+            "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
+            "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)", "    learning: \(learning)",
+            "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
+        ]
+        if let bridge { lines.append("    bridge: \"\(bridge)\"") }
+        if !fdb.isEmpty { lines.append("    fdb:") }
+        lines += fdb.map { "      - {mac: \"\($0.mac)\", peer: \"\($0.peer)\"}" }
+        return lines
+    }
+}
+
+extension PeerConfiguration {
+    fileprivate var yaml: [String] {
+        var lines = ["  - name: \"\(name)\""]
+        if let sealed {
+            lines.append("    publicKey: \"\(sealed.publicKey)\"")
+            if let file = sealed.presharedKeyFile { lines.append("    presharedKeyFile: \"\(file)\"") }
+            lines.append("    roaming: \(roaming)")
+        } else {
+            lines.append("    plaintext: true")
+        }
+        if let endpoint { lines.append("    endpoint: \"\(endpoint)\"") }
+        if let keepalive { lines.append("    keepalive: \(keepalive.nanoseconds / 1_000_000_000)s") }
+        lines.append("    networks: [\(networks.map(\.description).joined(separator: ", "))]")
+        return lines
+    }
+}

@@ -1,0 +1,115 @@
+public import VXCrypto
+public import VXWire
+
+/// A whole, validated configuration (product.md, Configuration). Key files have been read.
+public struct NodeConfiguration: Sendable {
+    /// This node's name.
+    public var node: String
+    /// Where the identity was read from.
+    public var privateKeyFile: String
+    /// The identity.
+    public var identity: StaticKeyPair
+    /// Where timestamps are kept.
+    public var stateDirectory: String
+    /// The sealed endpoints, at most one a family; `[::]` alone stands for both families.
+    public var listen: [Endpoint]
+    /// The plaintext endpoints; opened only if a plaintext network exists.
+    public var plaintextListen: [Endpoint]
+    /// SO_MARK on outer packets, 0 for none.
+    public var firewallMark: UInt32
+    /// The interface or VRF the underlay is tied to.
+    public var bindDevice: String?
+    /// The admin socket's path.
+    public var adminSocket: String
+    /// The networks, in the file's order.
+    public var networks: [NetworkConfiguration]
+    /// The peers, in the file's order: a peer's place is its index.
+    public var peers: [PeerConfiguration]
+}
+
+/// One network.
+public struct NetworkConfiguration: Sendable, Equatable {
+    /// How its frames travel.
+    public enum Mode: String, Sendable, CaseIterable {
+        /// Only sealed.
+        case sealed
+        /// Only standard VXLAN.
+        case plaintext
+    }
+
+    /// A configured station.
+    public struct StaticEntry: Sendable, Equatable {
+        /// Its address.
+        public var mac: MACAddress
+        /// The name of the peer it is behind.
+        public var peer: String
+    }
+
+    /// Its identifier.
+    public var vni: VNI
+    /// The TAP device's name, at most 15 bytes.
+    public var device: String
+    /// How its frames travel.
+    public var mode: Mode
+    /// Addresses of the device.
+    public var addresses: [IPPrefix]
+    /// The bridge the device joins.
+    public var bridge: String?
+    /// The device's MTU in bytes; nil for `auto`: underlay MTU less the overhead.
+    public var mtu: Int?
+    /// Bytes kept free for inner VLAN tags.
+    public var vlanHeadroom: Int
+    /// Source addresses are learned.
+    public var learning: Bool
+    /// Frames to 01:80:c2:00:00:00 to 0f are passed on.
+    public var forwardLinkLocal: Bool
+    /// Configured stations.
+    public var fdb: [StaticEntry]
+}
+
+/// One peer.
+public struct PeerConfiguration: Sendable {
+    /// What makes a peer sealed.
+    public struct Sealed: Sendable {
+        /// Its identity.
+        public var publicKey: PublicKey
+        /// Where the preshared key was read from.
+        public var presharedKeyFile: String?
+        /// The preshared key, `PresharedKey.none` without a file.
+        public var presharedKey: PresharedKey
+    }
+
+    /// Its name here.
+    public var name: String
+    /// Nil for a standard plaintext VTEP.
+    public var sealed: Sealed?
+    /// Where it is, if known.
+    public var endpoint: Endpoint?
+    /// Whether it may move.
+    public var roaming: Bool
+    /// Something is sent at least this often.
+    public var keepalive: Interval?
+    /// The networks it takes part in.
+    public var networks: [VNI]
+}
+
+/// What is wrong with a configuration, in one place of it.
+public struct ConfigurationProblem: Error, Equatable, CustomStringConvertible, Sendable {
+    /// The file's path as it was given.
+    public let file: String
+    /// The line, from 1; 0 for the file as a whole.
+    public let line: Int
+    /// What is wrong.
+    public let what: String
+    /// How to mend it.
+    public let mend: String
+
+    /// `FILE:LINE: what; how to mend it`.
+    public var description: String { line > 0 ? "\(file):\(line): \(what); \(mend)" : "\(file): \(what); \(mend)" }
+}
+
+/// Everything that is wrong with a configuration, by line.
+public struct ConfigurationProblems: Error, Sendable {
+    /// At least one.
+    public let problems: [ConfigurationProblem]
+}

@@ -1,0 +1,233 @@
+import Foundation
+import VXCrypto
+import VXWire
+import Yams
+
+/// Turns the file's mapping into a `NodeConfiguration`.
+struct NodeReader {
+    let loader: ConfigurationLoader
+    let problems: ProblemList
+    /// Of the file, with its slash: relative key files are beside it.
+    let directory: String
+
+    private static let endpointMend = "write it as 192.0.2.1:47890 or [2001:db8::1]:47890"
+
+    func read(_ reader: MappingReader) -> NodeConfiguration? {
+        let node = reader.required("node", "name this node: `node: node-a`")
+        let keyFile = reader.required("privateKeyFile", "make one with: vxseal genkey --output FILE").map(resolve)
+        let identity = keyFile.flatMap { path in
+            read(reader, "privateKeyFile") { () throws(KeyFile.Refusal) in try KeyFile(path: path).privateKey(allowExample: loader.allowExampleKeys) }
+        }
+        let state = reader.required("stateDirectory", "name a directory that outlives reboots: /var/lib/vxseal")
+        if let state { checkStateDirectory(state, reader.value("stateDirectory")) }
+        let listen = endpoints(reader, "listen", default: "0.0.0.0:47890")
+        let plaintextListen = endpoints(reader, "plaintextListen", default: "0.0.0.0:4789")
+        let mark = reader.integer("firewallMark", in: 0...Int(UInt32.max)) ?? 0
+        let device = reader.text("bindDevice")
+        let socket = reader.text("adminSocket")
+        reader.unsupported("metrics")
+        reader.unsupported("lanes", unless: ["auto", "1"])
+        reader.unsupported("sourcePorts", unless: ["lanes", "fixed"])
+        reader.unsupported("lanePorts")
+        reader.unsupported("cipher", unless: ["auto", "libsodium"])
+        let networks = reader.items("networks").enumerated().compactMap { NetworkReader(problems: problems).read($1, $0) }
+        let peers = reader.items("peers").enumerated().compactMap { PeerReader(node: self).read($1, $0) }
+        reader.finish()
+        CrossChecks(problems: problems, root: reader).run(networks: networks, peers: peers, identity: identity)
+        guard let node, let keyFile, let identity, let state else { return nil }
+        return NodeConfiguration(
+            node: node,
+            privateKeyFile: keyFile,
+            identity: identity,
+            stateDirectory: state,
+            listen: listen,
+            plaintextListen: plaintextListen,
+            firewallMark: UInt32(mark),
+            bindDevice: device,
+            adminSocket: socket ?? "/run/vxseal/\(node).sock",
+            networks: networks.map(\.value),
+            peers: peers.map(\.value)
+        )
+    }
+
+    func resolve(_ path: String) -> String { path.hasPrefix("/") ? path : directory + path }
+
+    /// Reads a key and turns its refusal into a problem at the field.
+    func read<Key>(_ reader: MappingReader, _ field: String, _ body: () throws(KeyFile.Refusal) -> Key) -> Key? {
+        do {
+            return try body()
+        } catch {
+            problems.add(reader.value(field), error.what, error.mend)
+            return nil
+        }
+    }
+
+    /// A text or a list of texts.
+    private func endpoints(_ reader: MappingReader, _ field: String, default text: String) -> [Endpoint] {
+        guard let node = reader.value(field) else { return [text].compactMap(Endpoint.init) }
+        if node.sequence != nil { return reader.parsedItems(field, Self.endpointMend, Endpoint.init) }
+        return [reader.parsed(field, Self.endpointMend, Endpoint.init)].compactMap { $0 }
+    }
+
+    /// The type of the file system that a path is on, or will be once it is made (proc(5), /proc/mounts).
+    private static func fileSystem(of path: String) -> String {
+        let mounts = (try? String(contentsOfFile: "/proc/mounts", encoding: .utf8)) ?? ""
+        var best = (point: "", type: "")
+        for line in mounts.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 2 else { continue }
+            let point = String(fields[1])
+            let isAbove = point == "/" || path == point || path.hasPrefix(point + "/")
+            // Of two mounts on one point the later one is seen.
+            if isAbove, point.utf8.count >= best.point.utf8.count { best = (point, String(fields[2])) }
+        }
+        return best.type
+    }
+
+    /// Timestamps must outlive a reboot, or a peer that remembers ours refuses us after it.
+    private func checkStateDirectory(_ path: String, _ node: Node?) {
+        guard path.hasPrefix("/") else {
+            return problems.add(node, "stateDirectory `\(path)` is no absolute path", "start it with a slash")
+        }
+        guard !loader.allowVolatileState else { return }
+        if ["tmpfs", "ramfs"].contains(Self.fileSystem(of: path)) {
+            problems.add(
+                node,
+                "stateDirectory \(path) is in memory and lost at a reboot",
+                "choose a directory on disk, or pass --allow-volatile-state"
+            )
+        }
+    }
+}
+
+/// A value with the node it was read from, for checks that compare several.
+struct Located<Value> {
+    let value: Value
+    let node: MappingReader
+}
+
+/// Reads one network.
+struct NetworkReader {
+    let problems: ProblemList
+
+    func read(_ item: Node, _ place: Int) -> Located<NetworkConfiguration>? {
+        guard let reader = MappingReader(item, path: "networks[\(place)]", problems: problems) else { return nil }
+        if reader.value("vni") == nil { problems.add(item, "networks[\(place)].vni is missing", "give its identifier") }
+        let vni = reader.integer("vni", in: 0...0xff_ffff).flatMap { VNI(UInt32($0)) }
+        let device = reader.text("device") ?? vni.map { "vxs\($0)" }
+        if let device, device.utf8.count > 15 || device.contains("/") || device.contains(where: \.isWhitespace) {
+            problems.add(reader.value("device") ?? item, "`\(device)` is no device name", "use at most 15 bytes, no slash")
+        }
+        let mode = reader.parsed("mode", "write sealed or plaintext (mixed is not supported yet)") {
+            NetworkConfiguration.Mode(rawValue: $0)
+        }
+        let addresses = reader.parsedItems("addresses", "write them as 10.98.0.1/24 or fd00::1/64", IPPrefix.init)
+        let mtu = reader.value("mtu")?.string == "auto" ? nil : reader.integer("mtu", in: 576...9000)
+        if let mtu, mtu < 1280, addresses.contains(where: \.address.isIPv6) {
+            problems.add(reader.value("mtu"), "an MTU of \(mtu) carries no IPv6", "give at least 1280")
+        }
+        let fdb = reader.items("fdb").enumerated().compactMap { staticEntry($1, "networks[\(place)].fdb[\($0)]") }
+        let headroom = reader.integer("vlanHeadroom", in: 0...16) ?? 0
+        let learning = reader.boolean("learning", default: true)
+        let linkLocal = reader.boolean("forwardLinkLocal", default: false)
+        let bridge = reader.text("bridge")
+        reader.unsupported("relay", unless: ["false"])
+        reader.unsupported("allowMixedBridge", unless: ["false"])
+        reader.unsupported("copyDscp", unless: ["false"])
+        reader.unsupported("bumRate")
+        reader.unsupported("neighborSuppression", unless: ["false"])
+        reader.finish()
+        guard let vni, let device else { return nil }
+        let value = NetworkConfiguration(
+            vni: vni,
+            device: device,
+            mode: mode ?? .sealed,
+            addresses: addresses,
+            bridge: bridge,
+            mtu: mtu,
+            vlanHeadroom: headroom,
+            learning: learning,
+            forwardLinkLocal: linkLocal,
+            fdb: fdb
+        )
+        return Located(value: value, node: reader)
+    }
+
+    private func staticEntry(_ item: Node, _ path: String) -> NetworkConfiguration.StaticEntry? {
+        guard let reader = MappingReader(item, path: path, problems: problems) else { return nil }
+        let mac: MACAddress? = reader.parsed("mac", "write it as 02:00:00:00:00:07, no group address") { text in
+            MACAddress(text).flatMap { $0.isMulticast || $0.isZero ? nil : $0 }
+        }
+        let peer = reader.required("peer", "name one of the peers")
+        reader.finish()
+        guard let mac, let peer else { return nil }
+        return NetworkConfiguration.StaticEntry(mac: mac, peer: peer)
+    }
+}
+
+/// Reads one peer.
+struct PeerReader {
+    let node: NodeReader
+
+    func read(_ item: Node, _ place: Int) -> Located<PeerConfiguration>? {
+        let problems = node.problems
+        guard let reader = MappingReader(item, path: "peers[\(place)]", problems: problems) else { return nil }
+        let name = reader.required("name", "name it: `name: node-b`")
+        let isPlaintext = reader.boolean("plaintext", default: false)
+        let key = reader.parsed("publicKey", "it is what `vxseal pubkey` prints on that node: 44 characters") {
+            PublicKey(base64: $0)
+        }
+        if let key, ExampleKeys.contains(key), !node.loader.allowExampleKeys {
+            problems.add(
+                reader.value("publicKey"),
+                "this is an example key whose private half everybody has",
+                "use the peer's own key, or try things out with --allow-example-keys"
+            )
+        }
+        let pskFile = reader.text("presharedKeyFile").map(node.resolve)
+        let psk = pskFile.flatMap { path in
+            node.read(reader, "presharedKeyFile") { () throws(KeyFile.Refusal) in
+                try KeyFile(path: path).presharedKey(allowExample: node.loader.allowExampleKeys)
+            }
+        }
+        let endpoint = reader.parsed("endpoint", "write it as 192.0.2.2:47890 or [2001:db8::2]:47890", Endpoint.init)
+        if isPlaintext, endpoint == nil, reader.value("endpoint") == nil {
+            problems.add(item, "the plaintext peer has no endpoint", "say where it is: `endpoint: 192.0.2.9:4789`")
+        }
+        if isPlaintext, reader.value("publicKey") != nil {
+            problems.add(reader.value("publicKey"), "a plaintext peer has no key", "remove publicKey or plaintext")
+        }
+        if !isPlaintext, reader.value("publicKey") == nil {
+            problems.add(item, "peers[\(place)].publicKey is missing", "give what `vxseal pubkey` prints on that node")
+        }
+        let keepalive = reader.parsed("keepalive", "write it as 25s, from 1s to 65535s") { text -> Interval? in
+            guard text.hasSuffix("s"), let count = UInt64(text.dropLast()), (1...65535).contains(count) else { return nil }
+            return .seconds(count)
+        }
+        let networks = reader.parsedItems("networks", "give the VNIs of networks above") { text in
+            UInt32(text).flatMap { VNI($0) }
+        }
+        if reader.value("networks") == nil {
+            problems.add(item, "the peer takes part in no network", "list VNIs: `networks: [42]`")
+        }
+        let roaming = reader.boolean("roaming", default: true)
+        reader.unsupported("acceptSuccessors", unless: ["true"])
+        reader.unsupported("allow")
+        reader.finish()
+        guard let name, isPlaintext || key != nil else { return nil }
+        let sealed = key.flatMap { key in
+            isPlaintext
+                ? nil
+                : PeerConfiguration.Sealed(publicKey: key, presharedKeyFile: pskFile, presharedKey: psk ?? .none)
+        }
+        let value = PeerConfiguration(
+            name: name,
+            sealed: sealed,
+            endpoint: endpoint,
+            roaming: roaming,
+            keepalive: keepalive,
+            networks: networks
+        )
+        return Located(value: value, node: reader)
+    }
+}

@@ -1,0 +1,104 @@
+import CNetlink
+import Glibc
+public import VXWire
+
+/// Links and addresses through rtnetlink, by libnl-route. Used at start, never on the packet path.
+public struct NetworkConfigurator: ~Copyable {
+    private let socket: OpaquePointer
+
+    /// Opens a netlink socket.
+    public init() throws(NetlinkError) {
+        guard let socket = nl_socket_alloc() else { throw NetlinkError("nl_socket_alloc", code: -NLE_NOMEM, "netlink") }
+        let code = nl_connect(socket, NETLINK_ROUTE)
+        if code < 0 {
+            nl_socket_free(socket)
+            throw NetlinkError("nl_connect", code: code, "netlink")
+        }
+        self.socket = socket
+    }
+
+    deinit { nl_socket_free(socket) }
+
+    /// Whether a device of this name exists.
+    public func exists(_ device: String) -> Bool {
+        var link: OpaquePointer?
+        guard rtnl_link_get_kernel(socket, 0, device, &link) == 0 else { return false }
+        rtnl_link_put(link)
+        return true
+    }
+
+    /// Changes a device.
+    /// - Parameters:
+    ///   - device: its name.
+    ///   - mtu: the new MTU in bytes, nil to leave it.
+    ///   - address: the new MAC address, nil to leave it.
+    ///   - isUp: the new state, nil to leave it.
+    ///   - bridge: the bridge it joins, nil to leave it.
+    public func change(
+        _ device: String,
+        mtu: Int? = nil,
+        address: MACAddress? = nil,
+        isUp: Bool? = nil,
+        bridge: String? = nil
+    ) throws(NetlinkError) {
+        let link = try find(device)
+        defer { rtnl_link_put(link) }
+        let change = rtnl_link_alloc()
+        defer { rtnl_link_put(change) }
+        if let mtu { rtnl_link_set_mtu(change, UInt32(mtu)) }
+        if let address {
+            var bytes = (0..<6).map { UInt8(truncatingIfNeeded: address.rawValue >> UInt64(40 - 8 * $0)) }
+            let value = nl_addr_build(AF_LLC, &bytes, bytes.count)
+            rtnl_link_set_addr(change, value)
+            nl_addr_put(value)
+        }
+        if let isUp {
+            if isUp { rtnl_link_set_flags(change, UInt32(IFF_UP)) } else { rtnl_link_unset_flags(change, UInt32(IFF_UP)) }
+        }
+        if let bridge {
+            let master = try find(bridge)
+            rtnl_link_set_master(change, rtnl_link_get_ifindex(master))
+            rtnl_link_put(master)
+        }
+        let code = rtnl_link_change(socket, link, change, 0)
+        if code < 0 { throw NetlinkError("rtnl_link_change", code: code, "device \(device)") }
+    }
+
+    /// Gives a device an address; one that is there already is no error. An IPv6 address is usable at once: an overlay
+    /// that is still connecting would lose its duplicate address detection anyway.
+    public func add(_ prefix: IPPrefix, to device: String) throws(NetlinkError) {
+        let link = try find(device)
+        defer { rtnl_link_put(link) }
+        let entry = rtnl_addr_alloc()
+        defer { rtnl_addr_put(entry) }
+        let local = Self.address(prefix.address)
+        nl_addr_set_prefixlen(local, CInt(prefix.length))
+        rtnl_addr_set_ifindex(entry, rtnl_link_get_ifindex(link))
+        rtnl_addr_set_local(entry, local)
+        nl_addr_put(local)
+        if prefix.address.isIPv6 { rtnl_addr_set_flags(entry, UInt32(IFA_F_NODAD)) }
+        let code = rtnl_addr_add(socket, entry, 0)
+        if code < 0, code != -NLE_EXIST {
+            throw NetlinkError("rtnl_addr_add", code: code, "address \(prefix) on device \(device)")
+        }
+    }
+
+    private func find(_ device: String) throws(NetlinkError) -> OpaquePointer {
+        var link: OpaquePointer?
+        guard rtnl_link_get_kernel(socket, 0, device, &link) == 0, let link else {
+            throw NetlinkError(missing: device)
+        }
+        return link
+    }
+
+    private static func address(_ address: IPAddress) -> OpaquePointer? {
+        switch address {
+        case .v4(let address):
+            var bytes = address.rawValue.bigEndian
+            return nl_addr_build(AF_INET, &bytes, 4)
+        case .v6(let address):
+            var halves = (address.high.bigEndian, address.low.bigEndian)
+            return nl_addr_build(AF_INET6, &halves, 16)
+        }
+    }
+}
