@@ -56,6 +56,7 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -68,12 +69,13 @@ let package = Package(
                 "VXControlSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
         .target(
             name: "VXCommands",
             dependencies: [
-                "VXWire", "VXCrypto", "VXConfig", "VXControlSocket", "VXDaemon",
+                "VXWire", "VXCrypto", "VXLinux", "VXConfig", "VXControlSocket", "VXDaemon",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]
@@ -96,9 +98,8 @@ let package = Package(
             dependencies: ["VXDataPlane", "VXCrypto", "VXWire"],
             resources: [.copy("Vectors")]
         ),
-        .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXNetlink", "VXWire"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["VXWire", "VXCrypto", "VXControlSocket"]),
+        .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],
     swiftLanguageModes: [.v6]
 )

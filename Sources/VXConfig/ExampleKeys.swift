@@ -4,14 +4,14 @@ import VXCrypto
 enum ExampleKeys {
     /// The public keys, base64.
     static let publicKeys: Set<String> = [
-        "@NODE_A@",
-        "@NODE_B@",
-        "@NODE_C@",
+        "Vqs3qDJfZhbiIRixic0p6gjxG0J3ycHHM1AkK/JuoCk=",
+        "OsXa4DRtizRm3I9GVF95/O8wtlc6VMRuUsbKJcp3D3s=",
+        "lr/lHR+ORbaJ2MKKC8tpF2nORe6hYJNdkrbegVHipVM=",
     ]
 
     /// BLAKE2b-256 of the preshared keys, hexadecimal.
     static let presharedKeyFingerprints: Set<String> = [
-        "@PSK@"
+        "6218a8cf8ef9082e84c4d44e69143d6ef23b0840e3d8e586a0d15a0c96f0ad12"
     ]
 
     static func contains(_ key: PublicKey) -> Bool { publicKeys.contains(key.base64) }

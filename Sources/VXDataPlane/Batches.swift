@@ -29,6 +29,8 @@ public struct DeliveredFrame {
     public let count: Int
     /// The place of its network in the lane's table.
     public let network: Int
+    /// What the kernel has to complete, if anything.
+    public let checksum: PartialChecksum?
 }
 
 /// A list of fixed capacity, filled and emptied without allocation.

@@ -135,8 +135,13 @@ public struct VTEP: ~Copyable {
     }
 
     @inline(__always)
-    mutating func deliver(_ base: UnsafeMutableRawPointer, _ count: Int, network: Int) {
-        delivered.append(DeliveredFrame(base: base, count: count, network: network))
+    mutating func deliver(
+        _ base: UnsafeMutableRawPointer,
+        _ count: Int,
+        network: Int,
+        checksum: PartialChecksum?
+    ) {
+        delivered.append(DeliveredFrame(base: base, count: count, network: network, checksum: checksum))
     }
 }
 

@@ -72,7 +72,7 @@ extension HandshakeMachine {
         peer.pairs[place].nextReport = now.instant + HandshakeConstants.earlyReport
         peer.notBefore = nil
         act(.established(peer.index, pair.localIndex, at: pair.createdAt, roundTrip: pair.roundTrip))
-        act(.control(peer.index, [ControlType.hello.rawValue] + name.utf8.prefix(64)))
+        act(.control(peer.index, ControlMessage.hello(name: name).bytes))
         updateState(of: peer, now: now.instant)
     }
 
@@ -98,27 +98,20 @@ extension HandshakeMachine {
     private mutating func sayGoodbye(now: Instant) {
         for peer in peers where peer.sendingPair(at: now) != nil {
             // Three times, for nobody acknowledges it.
-            for _ in 0..<3 { act(.control(peer.index, [ControlType.goodbye.rawValue, 0])) }
+            for _ in 0..<3 { act(.control(peer.index, ControlMessage.goodbye(reason: 0).bytes)) }
         }
     }
 
-    private mutating func receiveControl(_ message: [UInt8], peer: PeerMachine, pair: ReceiverIndex, now: Now) {
-        guard let first = message.first else { return drop(.malformedControl) }
-        switch ControlType(rawValue: first) {
-        case .hello:
-            act(.name(peer.index, String(decoding: message.dropFirst().prefix(64), as: UTF8.self)))
-        case .goodbye:
-            guard message.count >= 2 else { return drop(.malformedControl) }
-            end(pair, of: peer, now: now.instant)
-        case .report:
-            guard message.count >= 17 else { return drop(.malformedControl) }
-            func number(at offset: Int) -> UInt64 { message[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-            act(.reported(peer.index, pair, highest: number(at: 1), received: number(at: 9)))
-        case .ports:
-            guard message.count >= 2 else { return drop(.malformedControl) }
-        case .echoRequest, .echoReply, .pathMTUProbe, .pathMTUAcknowledgement, .successor, .successorAcknowledgement,
-            .pskProposal, .pskConfirmation, nil:
-            drop(.unknownControl)
+    private mutating func receiveControl(_ bytes: [UInt8], peer: PeerMachine, pair: ReceiverIndex, now: Now) {
+        switch ControlMessage.parse(bytes.span.bytes) {
+        case .message(.hello(let name)): act(.name(peer.index, name))
+        case .message(.goodbye): end(pair, of: peer, now: now.instant)
+        case .message(.report(let lanes)):
+            guard let lane = lanes.first else { return }
+            act(.reported(peer.index, pair, highest: lane.highestCounter, received: lane.received))
+        case .message(.ports): break
+        case .message(.echoRequest), .message(.echoReply): drop(.unknownControl)
+        case .drop(let reason): drop(reason)
         }
     }
 

@@ -21,6 +21,9 @@ public struct SystemCallError: Error, CustomStringConvertible {
         SystemCallError(call: call, code: errno, context: context)
     }
 
+    /// A port or address that somebody else has.
+    public var isAddressInUse: Bool { code == EADDRINUSE }
+
     /// Call, text of the errno, context.
     public var description: String { "\(call): \(String(cString: strerror(code))), \(context)" }
 }

@@ -1,5 +1,6 @@
 import CVXLinux
 import Glibc
+public import VXWire
 
 /// One queue of a TAP device: Ethernet frames in and out, each behind a vnet header (virtio_net_hdr, 10 bytes), which is
 /// empty as long as no offload is switched on. The device goes when its last queue is closed.
@@ -51,12 +52,19 @@ public struct TAPDevice: ~Copyable {
         return count > Self.vnetHeaderLength ? count - Self.vnetHeaderLength : nil
     }
 
-    /// Writes one frame; the ten bytes before it are overwritten with an empty vnet header.
+    /// Writes one frame; the ten bytes before it are overwritten with a vnet header, which is empty but for what the kernel
+    /// has to complete of the checksum.
     /// - Returns: false when the kernel did not take it: the device is down, or the frame is too large for it.
     @inline(__always)
-    public func writeFrame(_ frame: UnsafeMutableRawPointer, count: Int) -> Bool {
+    public func writeFrame(_ frame: UnsafeMutableRawPointer, count: Int, checksum: PartialChecksum?) -> Bool {
         let start = frame - Self.vnetHeaderLength
         start.initializeMemory(as: UInt8.self, repeating: 0, count: Self.vnetHeaderLength)
+        if let checksum {
+            // virtio 1.2, 5.1.6: flags at 0, csum_start at 6, csum_offset at 8; in the machine's own byte order here.
+            start.storeBytes(of: UInt8(VIRTIO_NET_HDR_F_NEEDS_CSUM), as: UInt8.self)
+            start.storeBytes(of: checksum.start, toByteOffset: 6, as: UInt16.self)
+            start.storeBytes(of: checksum.offset, toByteOffset: 8, as: UInt16.self)
+        }
         let number = descriptor.rawValue
         return retryingInterrupted { write(number, start, count + Self.vnetHeaderLength) } > 0
     }

@@ -201,7 +201,12 @@ final class Lane: @unchecked Sendable {
     private func writeDelivered() {
         for place in 0..<vtep.delivered.count {
             let frame = vtep.delivered[place]
-            if !ports.devices[frame.network].writeFrame(frame.base, count: frame.count) { drops.count(.deviceFailed) }
+            let taken = ports.devices[frame.network].writeFrame(
+                frame.base,
+                count: frame.count,
+                checksum: frame.checksum
+            )
+            if !taken { drops.count(.deviceFailed) }
         }
         vtep.removeDelivered()
     }

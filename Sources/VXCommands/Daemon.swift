@@ -1,0 +1,94 @@
+import ArgumentParser
+import Foundation
+import Logging
+import VXConfig
+import VXControlSocket
+import VXDaemon
+
+/// The configuration file and what it may contain.
+struct ConfigurationOptions: ParsableArguments {
+    @Option(name: [.customShort("c"), .customLong("config")], help: "The configuration file.")
+    var file: String
+
+    @Flag(help: "Accept the keys of keys-example/, which everybody has.")
+    var allowExampleKeys = false
+
+    @Flag(help: "Accept a state directory that a reboot empties.")
+    var allowVolatileState = false
+
+    func load() throws -> NodeConfiguration {
+        var loader = ConfigurationLoader()
+        loader.allowExampleKeys = allowExampleKeys
+        loader.allowVolatileState = allowVolatileState
+        do {
+            return try loader.load(path: file)
+        } catch {
+            let lines = error.problems.map { "error: \($0)" }
+            throw CommandFailure(lines.joined(separator: "\n"), code: CommandFailure.badConfiguration)
+        }
+    }
+}
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Validate a configuration and print the effective one, or every problem at once."
+    )
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() throws { print(try options.load().yaml, terminator: "") }
+}
+
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run the daemon in the foreground.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        let configuration = try options.load()
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        let logger = Logger(label: "vxseal")
+        do {
+            try await Gateway(configuration: configuration, logger: logger).run()
+        } catch {
+            throw CommandFailure("error: \(error)")
+        }
+    }
+}
+
+/// Where the daemon listens (product.md, Command line).
+struct SocketOptions: ParsableArguments {
+    @Option(help: "The daemon's admin socket.")
+    var socket: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func client() throws -> AdminClient {
+        if let socket { return AdminClient(socket: socket) }
+        if let socket = ProcessInfo.processInfo.environment["VXSEAL_SOCKET"], !socket.isEmpty {
+            return AdminClient(socket: socket)
+        }
+        let directory = "/run/vxseal"
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).filter {
+            $0.hasSuffix(".sock")
+        }.sorted()
+        if names.count == 1 { return AdminClient(socket: "\(directory)/\(names[0])") }
+        if names.isEmpty {
+            throw CommandFailure(
+                "error: no daemon's socket in \(directory); start one with: vxseal up -c FILE, or name it with --socket"
+            )
+        }
+        let list = names.map { "  --socket \(directory)/\($0)" }.joined(separator: "\n")
+        throw CommandFailure("error: several daemons run here; name one of them:\n\(list)")
+    }
+}
+
+/// Runs a request and words its failure.
+func asking<Reply>(_ body: () async throws -> Reply) async throws -> Reply {
+    do {
+        return try await body()
+    } catch let failure as AdminClient.Failure {
+        throw CommandFailure("error: \(failure)")
+    }
+}

@@ -1,0 +1,128 @@
+import ArgumentParser
+import Foundation
+import VXControlSocket
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show the node, its networks, peers and drops.")
+
+    @OptionGroup var options: SocketOptions
+
+    @Flag(help: "Refresh every second until interrupted.")
+    var watch = false
+
+    func run() async throws {
+        let client = try options.client()
+        repeat {
+            let status = try await asking { try await client.status() }
+            if watch { print("\u{1b}[H\u{1b}[2J", terminator: "") }
+            print(options.json ? try Terminal.json(status) : Self.text(status))
+            if watch { try await Task.sleep(for: .seconds(1)) }
+        } while watch
+    }
+
+    static func text(_ status: StatusReply) -> String {
+        var lines = [
+            "node: \(status.node)", "  public key: \(status.publicKey)",
+            "  listening: \(status.listen.joined(separator: ", "))",
+            "  cipher: \(status.cipher), \(status.lanes) lane(s), up \(Terminal.span(status.uptimeSeconds))",
+        ]
+        for network in status.networks {
+            lines.append("")
+            lines.append("network: \(network.vni)")
+            lines.append("  \(network.mode), device \(network.device), MTU \(network.mtu)")
+        }
+        for peer in status.peers { lines += text(peer) }
+        let drops = status.drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }
+        if !drops.isEmpty {
+            lines.append("")
+            lines.append("drops:")
+            lines += drops.map { "  \($0.key): \($0.value)" }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func text(_ peer: PeerStatus) -> [String] {
+        var lines = ["", "peer: \(peer.name)"]
+        if let key = peer.publicKey { lines.append("  public key: \(key)") }
+        lines.append("  endpoint: \(peer.endpoint ?? "unknown until it calls")")
+        if peer.mode == "sealed" {
+            let age = peer.keyAgeSeconds.map { ", key \(Terminal.span($0)) old" } ?? ""
+            lines.append("  state: \(peer.state)\(age)\(peer.postQuantum ? ", post-quantum" : "")")
+            let rtt = peer.rttMicroseconds.map { ", round trip \($0) µs" } ?? ""
+            lines.append("  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)")
+            lines.append("  lost: \(peer.lost.received) received, \(peer.lost.sent) sent")
+        } else {
+            lines.append("  state: plaintext VXLAN, not encrypted")
+        }
+        lines.append(
+            "  transfer: \(Terminal.bytes(peer.received.bytes)) received, \(Terminal.bytes(peer.sent.bytes)) sent"
+        )
+        return lines
+    }
+}
+
+struct Peers: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List the peers.")
+
+    @OptionGroup var options: SocketOptions
+
+    func run() async throws {
+        let client = try options.client()
+        let status = try await asking { try await client.status() }
+        if options.json { return print(try Terminal.json(status.peers)) }
+        let rows = status.peers.map { peer in
+            [
+                peer.name, peer.state, peer.endpoint ?? "-", Terminal.span(peer.keyAgeSeconds),
+                Terminal.bytes(peer.received.bytes), Terminal.bytes(peer.sent.bytes),
+            ]
+        }
+        print(Terminal.table(["PEER", "STATE", "ENDPOINT", "KEY AGE", "RECEIVED", "SENT"], rows))
+    }
+}
+
+struct FDB: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fdb",
+        abstract: "List the forwarding databases, or forget what was learned."
+    )
+
+    @OptionGroup var options: SocketOptions
+
+    @Flag(help: "Forget every learned entry, then list what is left.")
+    var flush = false
+
+    func run() async throws {
+        let client = try options.client()
+        let flush = flush
+        let reply = try await asking {
+            flush ? try await client.flushForwardingDatabase() : try await client.forwardingDatabase()
+        }
+        if options.json { return print(try Terminal.json(reply)) }
+        let rows = reply.entries.map { [String($0.vni), $0.mac, $0.peer ?? "-", $0.kind, Terminal.span($0.ageSeconds)] }
+        print(Terminal.table(["VNI", "MAC", "PEER", "KIND", "AGE"], rows))
+    }
+}
+
+struct Rotate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Rotate keys.", subcommands: [RotateSession.self])
+}
+
+struct RotateSession: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "session",
+        abstract: "Make new session keys now, with one peer or all."
+    )
+
+    @OptionGroup var options: SocketOptions
+
+    @Argument(help: "The peer's name; all peers without it.")
+    var peer: String?
+
+    func run() async throws {
+        let client = try options.client()
+        let peer = peer
+        let reply = try await asking { try await client.rotateSession(peer: peer) }
+        if options.json { return print(try Terminal.json(reply)) }
+        print("new session keys are being agreed with: \(reply.peers.joined(separator: ", "))")
+    }
+}

@@ -1,0 +1,57 @@
+public import ArgumentParser
+
+/// `vxseal` and its verbs.
+public struct Root: AsyncParsableCommand {
+    /// The command's names and help.
+    public static let configuration = CommandConfiguration(
+        commandName: "vxseal",
+        abstract: "An encrypted VXLAN gateway: a userspace VTEP that seals frames between nodes.",
+        subcommands: [
+            GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Status.self,
+            Peers.self, FDB.self, Rotate.self,
+        ]
+    )
+
+    /// For the parser.
+    public init() {}
+
+    /// Runs the program and ends it with product.md's exit codes: 0 success, 1 failed, 2 wrong usage, 78 bad
+    /// configuration.
+    public static func start() async -> Never {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            exit(withError: ExitCode.success)
+        } catch let failure as CommandFailure {
+            Terminal.complain(failure.text)
+            exit(withError: ExitCode(failure.code))
+        } catch {
+            let code = exitCode(for: error)
+            guard code == .validationFailure else {
+                if code == .success || error is ExitCode || error is CleanExit { exit(withError: error) }
+                Terminal.complain("error: \(error)")
+                exit(withError: ExitCode(1))
+            }
+            Terminal.complain(message(for: error).isEmpty ? "\(error)" : "error: \(message(for: error))")
+            Terminal.complain("see: vxseal --help")
+            exit(withError: ExitCode(2))
+        }
+    }
+}
+
+/// A command that ends with a text on stderr and an exit code.
+struct CommandFailure: Error {
+    static let badConfiguration: Int32 = 78
+
+    let text: String
+    let code: Int32
+
+    init(_ text: String, code: Int32 = 1) {
+        self.text = text
+        self.code = code
+    }
+}

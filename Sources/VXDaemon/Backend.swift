@@ -1,0 +1,100 @@
+import VXConfig
+import VXControlSocket
+import VXCrypto
+import VXDataPlane
+import VXHandshake
+import VXLinux
+import VXRuntime
+import VXWire
+
+/// Answers the admin API from counters and the status board; it never waits for a lane.
+struct Backend: AdminBackend {
+    let configuration: NodeConfiguration
+    let runtime: Runtime
+    let databases: [ForwardingDatabase]
+    let counters: [PeerCounters]
+    let mtus: [Int]
+    let listen: [String]
+    let startedAt = Clocks.bootTime()
+
+    func status() async -> StatusReply {
+        let now = Clocks.bootTime()
+        return StatusReply(
+            node: configuration.node,
+            publicKey: configuration.identity.publicKey.base64,
+            listen: listen,
+            cipher: "libsodium",
+            lanes: Gateway.lanes,
+            uptimeSeconds: now.since(startedAt).seconds,
+            networks: configuration.networks.enumerated().map { place, network in
+                NetworkStatus(
+                    vni: network.vni.rawValue,
+                    mode: network.mode.rawValue,
+                    device: network.device,
+                    mtu: mtus[place]
+                )
+            },
+            peers: configuration.peers.indices.map { peer(at: $0, now: now) },
+            drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
+        )
+    }
+
+    private func peer(at place: Int, now: Instant) -> PeerStatus {
+        let peer = configuration.peers[place]
+        let entry = runtime.board[PeerIndex(UInt16(place))]
+        var status = PeerStatus(
+            name: peer.name,
+            publicKey: peer.sealed?.publicKey.base64,
+            mode: peer.sealed == nil ? "plaintext" : "sealed",
+            endpoint: (entry?.endpoint ?? peer.endpoint)?.description,
+            state: peer.sealed == nil ? "plaintext" : entry?.state.rawValue ?? "down"
+        )
+        let traffic = counters[place]
+        status.received.datagrams = traffic.receivedDatagrams
+        status.received.frames = traffic.receivedFrames
+        status.received.bytes = traffic.receivedBytes
+        status.sent.datagrams = traffic.sentDatagrams
+        status.sent.frames = traffic.sentFrames
+        status.sent.bytes = traffic.sentBytes
+        guard peer.sealed != nil, let entry else { return status }
+        let age = entry.establishedAt.map { now.since($0).seconds }
+        status.postQuantum = entry.state == .established
+        status.keyAgeSeconds = entry.state == .established ? age : nil
+        status.lastHandshakeSecondsAgo = age
+        status.rttMicroseconds = entry.roundTrip.map { $0.nanoseconds / 1000 }
+        status.handshakes = entry.handshakes
+        status.lost.received = entry.totalLostReceived
+        status.lost.sent = entry.totalLostSent
+        return status
+    }
+
+    func forwardingDatabase() async -> FDBReply {
+        let now = Clocks.bootTime()
+        let entries = zip(configuration.networks, databases).flatMap { network, database in
+            database.rows(now: now).sorted { $0.address.rawValue < $1.address.rawValue }.map { row in
+                let isLocal = row.peer == ForwardingDatabase.localDevice
+                return FDBReply.Entry(
+                    vni: network.vni.rawValue,
+                    mac: row.address.description,
+                    peer: isLocal ? nil : configuration.peers[Int(row.peer.rawValue)].name,
+                    kind: row.isStatic ? "static" : isLocal ? "local" : "learned",
+                    ageSeconds: row.isStatic ? nil : now.since(row.lastSeen).seconds
+                )
+            }
+        }
+        return FDBReply(entries: entries)
+    }
+
+    func flushForwardingDatabase() async {
+        for database in databases { database.flush() }
+    }
+
+    func rotateSession(peer name: String?) async -> RotateSessionReply? {
+        let places = configuration.peers.indices.filter { place in
+            configuration.peers[place].sealed != nil && (name == nil || configuration.peers[place].name == name)
+        }
+        guard name == nil || !places.isEmpty else { return nil }
+        for place in places { runtime.rekey(PeerIndex(UInt16(place))) }
+        return RotateSessionReply(peers: places.map { configuration.peers[$0].name })
+    }
+}

@@ -1,0 +1,53 @@
+import VXConfig
+import VXCrypto
+import VXLinux
+import VXNetlink
+import VXRuntime
+import VXWire
+
+/// Makes the TAP devices of a node's networks. They last as long as their queues are open: the kernel removes them with the
+/// daemon, however it ends.
+struct DeviceMaker {
+    let configuration: NodeConfiguration
+
+    /// What a sealed full-size frame takes beside its payload (protocol.md, 1): UDP, sealed header, record, VXLAN, inner
+    /// Ethernet and tag; with 20 or 40 bytes of IP.
+    private static let sealedOverhead = 8 + 58
+    /// What standard VXLAN takes: UDP, VXLAN, inner Ethernet.
+    private static let plaintextOverhead = 8 + 8 + 14
+    private static let usualMTU = 1500
+
+    /// The device's MTU: the configured one, or what every peer's underlay carries.
+    func mtu(of network: NetworkConfiguration) -> Int {
+        if let mtu = network.mtu { return mtu }
+        let overhead = network.mode == .sealed ? Self.sealedOverhead : Self.plaintextOverhead
+        let endpoints = configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap(\.endpoint)
+        let room = endpoints.map { endpoint in
+            (UnderlayRoute.mtu(towards: endpoint) ?? Self.usualMTU) - (endpoint.address.isIPv6 ? 40 : 20)
+        }
+        let mtu = (room.min() ?? Self.usualMTU - 20) - overhead - network.vlanHeadroom
+        return max(mtu, 576)
+    }
+
+    /// The device's MAC address: the same after every restart, another for every node and network.
+    func address(of network: NetworkConfiguration) -> MACAddress {
+        let vni = network.vni.rawValue
+        let input = configuration.identity.publicKey.bytes + (0..<4).map { UInt8(truncatingIfNeeded: vni >> (24 - 8 * $0)) }
+        let number = BLAKE2b.hash(input, length: 16).prefix(6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        // A unicast address that is locally administered (IEEE 802-2014, 8.4).
+        return MACAddress(number & ~0x0100_0000_0000 | 0x0200_0000_0000)
+    }
+
+    func make(_ network: NetworkConfiguration, into devices: inout OwnedArray<TAPDevice>) throws {
+        let netlink = try NetworkConfigurator()
+        if netlink.exists(network.device) {
+            throw StartError(
+                "the device \(network.device) exists already; choose another name, or remove it: ip link del \(network.device)"
+            )
+        }
+        devices.append(try TAPDevice(name: network.device))
+        try netlink.change(network.device, mtu: mtu(of: network), address: address(of: network), bridge: network.bridge)
+        for address in network.addresses { try netlink.add(address, to: network.device) }
+        try netlink.change(network.device, isUp: true)
+    }
+}

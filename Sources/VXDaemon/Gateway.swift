@@ -1,0 +1,206 @@
+import Foundation
+public import Logging
+import ServiceLifecycle
+import UnixSignals
+public import VXConfig
+import VXControlSocket
+import VXCrypto
+import VXDataPlane
+import VXHandshake
+import VXLinux
+import VXRuntime
+import VXWire
+
+/// A node: puts devices, sockets, threads and the admin API together, and takes them apart again.
+public struct Gateway {
+    private let configuration: NodeConfiguration
+    private let logger: Logger
+
+    /// Lane threads of this version.
+    static let lanes = 1
+
+    /// From a validated configuration.
+    public init(configuration: NodeConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs the node until SIGTERM or SIGINT, then says goodbye to the peers and removes what it made.
+    /// - Throws: when it cannot start; nothing is left behind then.
+    public func run() async throws {
+        ProcessHardening.apply()
+        // What this process makes is its user's alone, the admin socket from the moment it exists.
+        umask(0o077)
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
+        try prepareDirectories()
+        try removeDeadSocket()
+
+        let databases = configuration.networks.map { _ in ForwardingDatabase() }
+        let counters = configuration.peers.map { _ in PeerCounters() }
+        let devices = DeviceMaker(configuration: configuration)
+        let mtus = configuration.networks.map(devices.mtu(of:))
+        let runtime = try makeRuntime(databases: databases, counters: counters, devices: devices, mtus: mtus)
+        let backend = Backend(
+            configuration: configuration,
+            runtime: runtime,
+            databases: databases,
+            counters: counters,
+            mtus: mtus,
+            listen: PortOpener(configuration: configuration, lanes: Self.lanes).sealedEndpoints.map(\.description)
+        )
+        let server = AdminServer(path: configuration.adminSocket, backend: backend, logger: logger)
+        logger.info(
+            "vxseal is up",
+            metadata: ["node": "\(configuration.node)", "publicKey": "\(configuration.identity.publicKey)"]
+        )
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: server),
+                    .init(service: RuntimeService(runtime: runtime), successTerminationBehavior: .gracefullyShutdownGroup),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger
+            )
+        )
+        defer { unlink(configuration.adminSocket) }
+        try await group.run()
+        logger.info("vxseal has ended", metadata: ["node": "\(configuration.node)"])
+    }
+
+    private func prepareDirectories() throws {
+        let socketDirectory = (configuration.adminSocket as NSString).deletingLastPathComponent
+        for (path, field) in [(configuration.stateDirectory, "stateDirectory"), (socketDirectory, "adminSocket")] {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: path,
+                    withIntermediateDirectories: true,
+                    attributes: [.posixPermissions: 0o700]
+                )
+            } catch {
+                throw StartError("the directory \(path) of \(field) cannot be made; make it, owned by this user")
+            }
+        }
+    }
+
+    /// A socket that a crashed daemon left behind goes; one that answers means that this node runs already.
+    private func removeDeadSocket() throws {
+        let path = configuration.adminSocket
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        if UnixSocket.answers(path) {
+            throw StartError("a daemon answers on \(path) already; stop it first, or choose another adminSocket")
+        }
+        unlink(path)
+    }
+
+    private func makeRuntime(
+        databases: [ForwardingDatabase],
+        counters: [PeerCounters],
+        devices: DeviceMaker,
+        mtus: [Int]
+    ) throws -> Runtime {
+        let opener = PortOpener(configuration: configuration, lanes: Self.lanes)
+        var handshakeSockets = OwnedArray<UDPSocket>()
+        var laneSockets = OwnedArray<UDPSocket>()
+        var receivers = OwnedArray<UDPSocket>()
+        var senders = OwnedArray<UDPSocket>()
+        var taps = OwnedArray<TAPDevice>()
+        try opener.openSealed(handshake: &handshakeSockets, lane: &laneSockets)
+        try opener.openPlaintext(receivers: &receivers, senders: &senders)
+        let statePath = configuration.stateDirectory + "/timestamp"
+        let timestamps = try TimestampReservation(
+            path: statePath,
+            contents: FileManager.default.contents(atPath: statePath).map { [UInt8]($0) },
+            clock: Clocks.label()
+        )
+        for network in configuration.networks { try devices.make(network, into: &taps) }
+        return try Runtime(
+            machine: HandshakeMachine(
+                identity: configuration.identity,
+                name: configuration.node,
+                lanes: UInt8(Self.lanes),
+                peers: handshakePeers(),
+                lastTimestamp: timestamps.floor
+            ),
+            handshakeSockets: handshakeSockets,
+            topology: topology(databases: databases, counters: counters, mtus: mtus),
+            ports: LanePorts(devices: taps, sealed: laneSockets, plaintext: receivers, senders: senders),
+            timestamps: timestamps,
+            board: StatusBoard(
+                endpoints: Dictionary(
+                    uniqueKeysWithValues: configuration.peers.enumerated().map { (PeerIndex(UInt16($0)), $1.endpoint) }
+                )
+            )
+        )
+    }
+
+    private func handshakePeers() -> [HandshakePeer] {
+        configuration.peers.enumerated().compactMap { place, peer in
+            peer.sealed.map { sealed in
+                HandshakePeer(
+                    index: PeerIndex(UInt16(place)),
+                    publicKey: sealed.publicKey,
+                    presharedKey: sealed.presharedKey,
+                    endpoint: peer.endpoint,
+                    roaming: peer.roaming,
+                    keepalive: peer.keepalive
+                )
+            }
+        }
+    }
+
+    private func topology(databases: [ForwardingDatabase], counters: [PeerCounters], mtus: [Int]) throws -> LaneTopology {
+        let places = Dictionary(
+            uniqueKeysWithValues: configuration.peers.enumerated().map { ($1.name, PeerIndex(UInt16($0))) }
+        )
+        var networks: [NetworkDefinition] = []
+        for (place, network) in configuration.networks.enumerated() {
+            for entry in network.fdb {
+                guard let peer = places[entry.peer], databases[place].insertStatic(entry.mac, peer: peer) else {
+                    throw StartError("too many fdb entries of VNI \(network.vni) fall together; spread the addresses")
+                }
+            }
+            networks.append(
+                NetworkDefinition(
+                    vni: network.vni,
+                    mode: network.mode == .sealed ? .sealed : .plaintext,
+                    learning: network.learning,
+                    forwardLinkLocal: network.forwardLinkLocal,
+                    // Ethernet header and two tags beside what the MTU counts.
+                    maximumFrame: mtus[place] + 14 + 8,
+                    members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap { places[$0.name] },
+                    forwarding: databases[place]
+                )
+            )
+        }
+        let peers = configuration.peers.enumerated().map { place, peer in
+            PeerDefinition(
+                isPlaintext: peer.sealed == nil,
+                endpoint: peer.endpoint,
+                roaming: peer.roaming,
+                counters: counters[place]
+            )
+        }
+        return LaneTopology(threads: Self.lanes, networks: networks, peers: peers)
+    }
+}
+
+/// The runtime's threads as a service: they end when the group shuts down.
+private struct RuntimeService: Service {
+    let runtime: Runtime
+
+    func run() async throws {
+        await withGracefulShutdownHandler {
+            await withCheckedContinuation { continuation in
+                // The threads block; they wait on one of their own rather than on the concurrency pool.
+                Thread.detachNewThread {
+                    runtime.run()
+                    continuation.resume()
+                }
+            }
+        } onGracefulShutdown: {
+            runtime.stop()
+        }
+    }
+}

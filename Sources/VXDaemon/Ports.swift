@@ -1,0 +1,80 @@
+import VXConfig
+import VXLinux
+import VXRuntime
+import VXWire
+
+/// Opens the sockets of a node (protocol.md, 2a and 7).
+struct PortOpener {
+    let configuration: NodeConfiguration
+    let lanes: Int
+
+    /// Outer source ports of plaintext VXLAN come from here (RFC 7348, 5: the dynamic range).
+    private static let senderPorts: ClosedRange<UInt16> = 49152...65535
+    private static let sendersPerFamily = 16
+
+    private func options(reusePort: Bool = false, fragmentation: Bool = false) -> UDPSocketOptions {
+        var options = UDPSocketOptions()
+        options.reusePort = reusePort
+        options.fragmentation = fragmentation
+        options.mark = configuration.firewallMark
+        options.device = configuration.bindDevice
+        return options
+    }
+
+    /// `[::]` alone stands for both families, each on sockets of its own.
+    var sealedEndpoints: [Endpoint] {
+        let any = IPAddress.v6(IPv6Address(high: 0, low: 0))
+        guard let first = configuration.listen.first, configuration.listen.count == 1, first.address == any else {
+            return configuration.listen
+        }
+        return [Endpoint(address: .v4(IPv4Address(0)), port: first.port), first]
+    }
+
+    /// The groups of the sealed port: the handshake thread's sockets and the lane's. The order of binding is the order that
+    /// the steering program counts in.
+    func openSealed(
+        handshake: inout OwnedArray<UDPSocket>,
+        lane: inout OwnedArray<UDPSocket>
+    ) throws(SystemCallError) {
+        for endpoint in sealedEndpoints {
+            // A first bind without SO_REUSEPORT finds out whether somebody else has the port, which a group would share.
+            _ = try UDPSocket(bind: endpoint, options: options())
+            let first = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
+            let second = try UDPSocket(bind: endpoint, options: options(reusePort: true))
+            try first.steerLanes(threads: lanes)
+            handshake.append(first)
+            lane.append(second)
+        }
+    }
+
+    /// The plaintext ports, when any network is plaintext.
+    func openPlaintext(
+        receivers: inout OwnedArray<UDPSocket>,
+        senders: inout OwnedArray<UDPSocket>
+    ) throws(SystemCallError) {
+        guard configuration.networks.contains(where: { $0.mode == .plaintext }) else { return }
+        for endpoint in configuration.plaintextListen {
+            receivers.append(try UDPSocket(bind: endpoint, options: options(fragmentation: true)))
+        }
+        for isIPv6 in [false, true] {
+            guard let endpoint = configuration.plaintextListen.first(where: { $0.address.isIPv6 == isIPv6 }) else {
+                continue
+            }
+            var opened = 0
+            var port = Self.senderPorts.lowerBound + UInt16.random(in: 0..<8192)
+            while opened < Self.sendersPerFamily {
+                port = port == Self.senderPorts.upperBound ? Self.senderPorts.lowerBound : port + 1
+                let wanted = Endpoint(address: endpoint.address, port: port, scope: endpoint.scope)
+                do {
+                    let sender = try UDPSocket(bind: wanted, options: options(fragmentation: true))
+                    try sender.rejectAll()
+                    senders.append(sender)
+                    opened += 1
+                } catch {
+                    // Somebody has this port; another does as well. Anything else is the user's to know.
+                    guard error.isAddressInUse else { throw error }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+import VXCommands
+
+@main
+enum Main {
+    static func main() async {
+        await Root.start()
+    }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import Testing
+import VXConfig
+import VXCrypto
+
+/// Configurations right and wrong.
+@Suite struct ConfigurationTests {
+    private let directory: URL
+
+    init() throws {
+        directory = FileManager.default.temporaryDirectory.appendingPathComponent("vxseal-config-\(UUID())")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        try write("node.key", StaticKeyPair().withBase64 { $0 }, mode: 0o600)
+    }
+
+    private func write(_ name: String, _ text: String, mode: Int) throws {
+        let path = directory.appendingPathComponent(name).path
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+    }
+
+    private func load(_ yaml: String) throws -> NodeConfiguration {
+        try write("node.yaml", yaml, mode: 0o600)
+        var loader = ConfigurationLoader()
+        loader.allowVolatileState = true
+        return try loader.load(path: directory.appendingPathComponent("node.yaml").path)
+    }
+
+    private func problems(_ yaml: String) throws -> [ConfigurationProblem] {
+        do {
+            _ = try load(yaml)
+            return []
+        } catch let error as ConfigurationProblems {
+            return error.problems
+        }
+    }
+
+    private let head = "node: a\nprivateKeyFile: node.key\nstateDirectory: /var/lib/x\n"
+    private let network = "networks:\n  - vni: 42\n    addresses: [10.98.0.1/24]\n"
+
+    private func peer(_ key: String = StaticKeyPair().publicKey.base64) -> String {
+        "peers:\n  - name: b\n    publicKey: \"\(key)\"\n    endpoint: \"192.0.2.2:47890\"\n    networks: [42]\n"
+    }
+
+    @Test("the least configuration, with product.md's defaults")
+    func defaults() throws {
+        let configuration = try load(head + network + peer())
+        #expect(configuration.listen.map(\.description) == ["0.0.0.0:47890"])
+        #expect(configuration.adminSocket == "/run/vxseal/a.sock")
+        #expect(configuration.networks[0].mode == .sealed && configuration.networks[0].device == "vxs42")
+        #expect(configuration.peers[0].roaming)
+    }
+
+    @Test("the effective configuration loads to itself")
+    func roundTrip() throws {
+        let first = try load(head + network + peer()).yaml
+        let second = try load(first).yaml
+        #expect(first == second)
+    }
+
+    @Test("every fault is found on its line, with a mend")
+    func faults() throws {
+        let faults: [(String, Int, String)] = [
+            (head + network + "lissten: x\n", 7, "unknown key `lissten`"),
+            (head + "networks:\n  - vni: 16777216\n", 5, "networks[0].vni"),
+            (head + "networks:\n  - vni: 1\n  - vni: 1\n    device: y\n", 6, "VNI `1` stands twice"),
+            (head + "networks:\n  - vni: 1\n    mtu: 100000\n", 6, "networks[0].mtu"),
+            (head + "networks:\n  - vni: 1\n    device: a-name-of-16-byte\n", 6, "no device name"),
+            (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
+            (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
+            (head + network + peer("AAAA"), 9, "publicKey"),
+            (head + network + peer() + "    presharedKeyFile: missing.psk\n", 12, "cannot be read"),
+            (head + "networks:\n  - vni: 7\n" + peer(), 10, "no network with VNI 42"),
+            ("node: a\nstateDirectory: /x\n" + network, 1, "privateKeyFile is missing"),
+            (head + "networks: [\n", 5, "no valid YAML"),
+        ]
+        for (yaml, line, words) in faults {
+            let found = try problems(yaml)
+            let hit = found.contains { $0.what.contains(words) && (line == $0.line || words.contains("YAML")) }
+            #expect(hit, "\(words) on line \(line) in:\n\(yaml)\nfound: \(found)")
+            #expect(found.allSatisfy { !$0.mend.isEmpty })
+        }
+    }
+
+    @Test("all faults at once, sorted by line")
+    func together() throws {
+        let found = try problems("node: a\nx: 1\ny: 2\nnetworks:\n  - vni: -1\n")
+        #expect(found.count >= 5)
+        #expect(found.map(\.line) == found.map(\.line).sorted())
+    }
+
+    @Test("a key file that others may read is refused")
+    func looseKey() throws {
+        try write("node.key", StaticKeyPair().withBase64 { $0 }, mode: 0o644)
+        let found = try problems(head + network + peer())
+        #expect(found.contains { $0.what.contains("can be read by others") && $0.mend.contains("chmod 600") })
+    }
+
+    @Test("the examples load, and only when example keys are allowed")
+    func examples() throws {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { root.deleteLastPathComponent() }
+        for name in ["two-nodes/node-a", "two-nodes/node-b", "plaintext-peer/node-a"] {
+            let path = root.appendingPathComponent("Configs/\(name).yaml").path
+            var loader = ConfigurationLoader()
+            loader.allowVolatileState = true
+            #expect(throws: ConfigurationProblems.self) { try loader.load(path: path) }
+            loader.allowExampleKeys = true
+            #expect(try loader.load(path: path).networks.isEmpty == false)
+        }
+    }
+
+    @Test("mutated files never trap")
+    func mutations() throws {
+        let good = Array((head + network + peer()).utf8)
+        var state: UInt64 = 11
+        for _ in 0..<400 {
+            var bytes = good
+            for _ in 0..<4 {
+                state = state &* 6_364_136_223_846_793_005 &+ 1
+                bytes[Int(state >> 33) % bytes.count] = UInt8(truncatingIfNeeded: state >> 20)
+            }
+            try Data(bytes).write(to: directory.appendingPathComponent("mutated.yaml"))
+            let path = directory.appendingPathComponent("mutated.yaml").path
+            do {
+                _ = try ConfigurationLoader().load(path: path)
+            } catch {
+                #expect(!error.problems.isEmpty)
+            }
+        }
+    }
+}

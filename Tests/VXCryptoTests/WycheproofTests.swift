@@ -1,0 +1,104 @@
+import Foundation
+import Testing
+
+@testable import VXCrypto
+
+/// The primitives against Wycheproof (C2SP/wycheproof).
+@Suite struct WycheproofTests {
+    private func groups(_ name: String) throws -> [[String: Any]] {
+        let url = try #require(Bundle.module.url(forResource: name, withExtension: "json", subdirectory: "Vectors"))
+        let object = try JSONSerialization.jsonObject(with: Data(contentsOf: url))
+        return try #require((object as? [String: Any])?["testGroups"] as? [[String: Any]])
+    }
+
+    private func hex(_ value: Any?) throws -> [UInt8] {
+        let text = Array(try #require(value as? String).utf8)
+        return try stride(from: 0, to: text.count, by: 2).map { place in
+            try #require(UInt8(String(decoding: text[place..<place + 2], as: UTF8.self), radix: 16))
+        }
+    }
+
+    @Test("ChaCha20-Poly1305, every case whose nonce starts with four zeros as ours do, and tampered ones")
+    func chaCha20Poly1305() throws {
+        var count = 0
+        for group in try groups("wycheproof-chacha20-poly1305") where group["ivSize"] as? Int == 96 {
+            for test in try #require(group["tests"] as? [[String: Any]]) {
+                let nonce = try hex(test["iv"])
+                guard nonce.prefix(4) == [0, 0, 0, 0] else { continue }
+                count += 1
+                let counter = nonce.dropFirst(4).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+                let key = SecretBytes(copying: try hex(test["key"]))
+                let sealed = try hex(test["ct"]) + hex(test["tag"])
+                let associated = try hex(test["aad"])
+                let opened = HandshakeCipher.open(sealed, key: key, counter: counter, associatedData: associated)
+                let expected = test["result"] as? String == "valid" ? try hex(test["msg"]) : nil
+                #expect(opened == expected, "case \(test["tcId"] ?? "")")
+            }
+        }
+        #expect(count > 20)
+    }
+
+    @Test("X25519, every case; an all-zero result is refused")
+    func x25519() throws {
+        var zeros = 0
+        for group in try groups("wycheproof-x25519") {
+            for test in try #require(group["tests"] as? [[String: Any]]) {
+                let expected = try hex(test["shared"])
+                guard let remote = PublicKey(bytes: try hex(test["public"])) else { continue }
+                let pair = StaticKeyPair(secret: SecretBytes(copying: try hex(test["private"])))
+                let shared = pair.sharedSecret(with: remote)
+                if expected.allSatisfy({ $0 == 0 }) {
+                    zeros += 1
+                    let isRefused = shared == nil
+                    #expect(isRefused)
+                } else {
+                    let bytes = shared?.withBytes { [UInt8]($0) }
+                    #expect(bytes == expected, "case \(test["tcId"] ?? "")")
+                }
+            }
+        }
+        #expect(zeros > 0)
+    }
+
+    @Test("ML-KEM-768: both sides share, and a broken ciphertext is rejected without a word")
+    func mlkem() throws {
+        guard let pair = MLKEM.KeyPair(seed: .random(count: MLKEM.seedLength)) else { return Issue.record("no key") }
+        let (shared, ciphertext) = try #require(MLKEM.encapsulate(to: pair.encapsulationKey))
+        let mine = shared.withBytes { [UInt8]($0) }
+        let theirs = pair.decapsulate(ciphertext)?.withBytes { [UInt8]($0) }
+        #expect(theirs == mine)
+        var broken = ciphertext
+        broken[100] ^= 1
+        let other = pair.decapsulate(broken)?.withBytes { [UInt8]($0) }
+        #expect(other != nil && other != mine)
+    }
+
+    @Test("BulkCipher and the handshake's cipher give the same bytes; a flipped bit anywhere is found")
+    func bulk() throws {
+        let cipher = BulkCipher.libsodium()
+        let key = [UInt8](repeating: 7, count: 32)
+        let keys = key.withUnsafeBytes { TransportKeySet(send: $0, receive: $0, sendLanes: 2, receiveLanes: 2) }
+        let header = Array(UInt8(0)..<16)
+        let message = Array(UInt8(0)..<100)
+        var datagram = header + message + [UInt8](repeating: 0, count: 16)
+        func open(_ bytes: [UInt8]) -> Bool {
+            var copy = bytes
+            return copy.withUnsafeMutableBytes { all in
+                guard let base = all.baseAddress else { return false }
+                let key = keys.receiveKey(lane: 1)
+                return cipher.open(inPlace: base + 16, count: 100, header: base, counter: 5, key: key)
+            }
+        }
+        datagram.withUnsafeMutableBytes { all in
+            guard let base = all.baseAddress else { return }
+            let key = keys.sendKey(lane: 1)
+            cipher.seal(into: base + 16, from: base + 16, count: 100, header: base, counter: 5, key: key)
+        }
+        #expect(open(datagram))
+        for place in datagram.indices {
+            var forged = datagram
+            forged[place] ^= 0x10
+            #expect(!open(forged), "byte \(place)")
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Testing
+import VXCrypto
+import VXHandshake
+import VXWire
+
+/// The handshake against itself on virtual time.
+@Suite struct TwoNodeTests {
+    @Test("a clean link: one handshake, and both send")
+    func clean() {
+        let nodes = TwoNodes(seed: 1)
+        nodes.run(milliseconds: 1_000)
+        #expect(nodes.bothEstablished)
+        #expect(nodes.left.established == 1 && nodes.right.established == 1)
+    }
+
+    @Test("loss, duplication and reordering: a session soon after the link heals", arguments: 1...20)
+    func lossy(seed: Int) {
+        let nodes = TwoNodes(seed: UInt64(seed), bothCall: seed % 2 == 0)
+        nodes.loss = 60
+        nodes.duplication = 30
+        nodes.latency = 1...400
+        nodes.run(milliseconds: 20_000)
+        nodes.loss = 0
+        nodes.run(milliseconds: 12_000, until: { nodes.bothEstablished })
+        #expect(nodes.bothEstablished, "seed \(seed)")
+    }
+
+    @Test("both initiate at once: the two agree on one pair", arguments: 1...10)
+    func crossed(seed: Int) {
+        let nodes = TwoNodes(seed: UInt64(seed), bothCall: true)
+        nodes.latency = 20...20
+        nodes.run(milliseconds: 3_000)
+        #expect(nodes.bothEstablished)
+        #expect(nodes.left.sending?.localIndex == nodes.right.sending?.remoteIndex)
+    }
+
+    @Test("another PSK: no session, counted as failed by the initiator")
+    func wrongPSK() {
+        let nodes = TwoNodes(seed: 3, leftPSK: PresharedKey(), rightPSK: PresharedKey())
+        nodes.run(milliseconds: 8_000)
+        #expect(!nodes.bothEstablished)
+        #expect(nodes.left.drops[.handshakeFailed, default: 0] >= 1)
+    }
+
+    @Test("a stranger: authentic to itself, unknown here")
+    func stranger() {
+        let nodes = TwoNodes(seed: 4)
+        let (mine, foreign) = (StaticKeyPair(), StaticKeyPair())
+        let known = SimulatedNode(identity: mine, endpoint: nodes.left.endpoint, peer: foreign.publicKey, at: nil)
+        let unknown = SimulatedNode(
+            identity: StaticKeyPair(),
+            endpoint: nodes.right.endpoint,
+            peer: mine.publicKey,
+            at: nodes.left.endpoint
+        )
+        unknown.machine.handle(.handshakeNeeded(PeerIndex(0)), now: nodes.now)
+        unknown.settle(nodes.now)
+        for datagram in unknown.sent { known.receive(datagram.message, from: unknown.endpoint, now: nodes.now) }
+        known.settle(nodes.now)
+        #expect(known.drops[.unknownPeer] == 1)
+        #expect(known.sent.isEmpty, "a stranger gets no answer")
+    }
+
+    @Test("a recorded initiation, sent again once its session is confirmed: stale, and no answer")
+    func replay() throws {
+        let nodes = TwoNodes(seed: 5)
+        nodes.run(milliseconds: 1_000)
+        let initiation = try #require(nodes.recorded.first { $0.first == 1 })
+        nodes.right.receive(initiation, from: nodes.left.endpoint, now: nodes.now)
+        nodes.right.settle(nodes.now)
+        #expect(nodes.right.drops[.staleTimestamp] == 1)
+        #expect(nodes.right.sent.isEmpty)
+    }
+
+    @Test("a forged response leaves the outstanding initiation as it is")
+    func forgedResponse() throws {
+        let nodes = TwoNodes(seed: 6)
+        nodes.latency = 200...200
+        nodes.run(milliseconds: 300)
+        let initiation = try #require(nodes.recorded.first)
+        var forged = [UInt8](repeating: 0, count: MessageType.response.size)
+        forged[0] = 2
+        forged.replaceSubrange(8..<12, with: initiation[4..<8])
+        nodes.left.receive(forged, from: nodes.right.endpoint, now: nodes.now)
+        nodes.left.settle(nodes.now)
+        #expect(nodes.left.drops[.invalidMac1] == 1)
+        nodes.run(milliseconds: 1_000)
+        #expect(nodes.bothEstablished)
+    }
+
+    @Test("REKEY_AFTER_TIME: the initiator renews at 120 s, and the old pair goes after its silence")
+    func rekey() {
+        let nodes = TwoNodes(seed: 7)
+        nodes.run(milliseconds: 118_000)
+        #expect(nodes.left.established == 1)
+        nodes.run(milliseconds: 5_000)
+        #expect(nodes.left.established == 2)
+        nodes.run(milliseconds: 12_000)
+        #expect(nodes.left.installed.count == 1 && nodes.right.installed.count == 1)
+    }
+
+    @Test("REKEY_AFTER_MESSAGES: a worn pair is renewed at once")
+    func rekeyByMessages() throws {
+        let nodes = TwoNodes(seed: 8)
+        nodes.run(milliseconds: 1_000)
+        let pair = try #require(nodes.left.sending)
+        var activity = PairActivity()
+        activity.sendCounter = 1 << 60
+        nodes.left.machine.handle(.activity(pair.localIndex, activity), now: nodes.now)
+        nodes.run(milliseconds: 500)
+        #expect(nodes.left.established == 2)
+    }
+
+    @Test("rotate session, many times: never more than four pairs")
+    func manyRotations() {
+        let nodes = TwoNodes(seed: 9)
+        nodes.run(milliseconds: 500)
+        for _ in 0..<12 {
+            nodes.left.machine.handle(.rekeyRequested(PeerIndex(0)), now: nodes.now)
+            nodes.run(milliseconds: 300)
+            #expect(nodes.left.installed.count <= 4 && nodes.right.installed.count <= 4)
+        }
+        #expect(nodes.left.established == 13)
+    }
+
+    @Test("any bytes: no trap, no answer")
+    func garbage() {
+        let nodes = TwoNodes(seed: 10)
+        var numbers = SeededNumbers(state: 10)
+        for _ in 0..<2_000 {
+            let size = [0, 1, 32, 64, 1220, 1352, Int(numbers.next() % 2_000)].randomElement(using: &numbers) ?? 0
+            var bytes = (0..<size).map { _ in UInt8(truncatingIfNeeded: numbers.next()) }
+            if !bytes.isEmpty { bytes[0] = UInt8(numbers.next() % 6) }
+            nodes.right.machine.handleDatagram(bytes, from: nodes.left.endpoint, now: nodes.now)
+        }
+        nodes.right.settle(nodes.now)
+        #expect(nodes.right.sent.isEmpty)
+        #expect(nodes.right.drops.values.reduce(0, +) == 2_000)
+    }
+}
