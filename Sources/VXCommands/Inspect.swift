@@ -49,7 +49,9 @@ struct Status: AsyncParsableCommand {
             let age = peer.keyAgeSeconds.map { ", key \(Terminal.span($0)) old" } ?? ""
             lines.append("  state: \(peer.state)\(age)\(peer.postQuantum ? ", post-quantum" : "")")
             let rtt = peer.rttMicroseconds.map { ", round trip \($0) µs" } ?? ""
-            lines.append("  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)")
+            lines.append(
+                "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)"
+            )
             lines.append("  lost: \(peer.lost.received) received, \(peer.lost.sent) sent")
         } else {
             lines.append("  state: plaintext VXLAN, not encrypted")
@@ -98,7 +100,9 @@ struct FDB: AsyncParsableCommand {
             flush ? try await client.flushForwardingDatabase() : try await client.forwardingDatabase()
         }
         if options.json { return print(try Terminal.json(reply)) }
-        let rows = reply.entries.map { [String($0.vni), $0.mac, $0.peer ?? "-", $0.kind, Terminal.span($0.ageSeconds)] }
+        let rows = reply.entries.map {
+            [String($0.vni), $0.mac, $0.peer ?? "-", $0.kind, Terminal.span($0.ageSeconds)]
+        }
         print(Terminal.table(["VNI", "MAC", "PEER", "KIND", "AGE"], rows))
     }
 }

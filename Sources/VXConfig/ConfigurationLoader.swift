@@ -64,7 +64,8 @@ public struct ConfigurationLoader {
     private static func text(of error: YamlError) -> String {
         switch error {
         case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _): problem
-        case .duplicatedKeysInMapping(let keys, _): "the key \(keys.map { "`\($0)`" }.joined(separator: ", ")) stands twice"
+        case .duplicatedKeysInMapping(let keys, _):
+            "the key \(keys.map { "`\($0)`" }.joined(separator: ", ")) stands twice"
         default: "\(error)"
         }
     }

@@ -48,7 +48,11 @@ struct CrossChecks {
         }
         for vni in value.networks {
             guard let mode = modes[vni] else {
-                problems.add(peer.node.value("networks"), "there is no network with VNI \(vni)", "add it, or correct the list")
+                problems.add(
+                    peer.node.value("networks"),
+                    "there is no network with VNI \(vni)",
+                    "add it, or correct the list"
+                )
                 continue
             }
             let isFitting = (mode == .sealed) == (value.sealed != nil)
@@ -71,7 +75,11 @@ struct CrossChecks {
         var seen: Set<String> = []
         for value in values {
             guard let key = key(value.value), !seen.insert(key).inserted else { continue }
-            problems.add(value.node.value(field) ?? value.node.node, "\(label) `\(key)` stands twice", "give each its own")
+            problems.add(
+                value.node.value(field) ?? value.node.node,
+                "\(label) `\(key)` stands twice",
+                "give each its own"
+            )
         }
     }
 }

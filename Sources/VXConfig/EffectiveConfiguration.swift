@@ -27,7 +27,8 @@ extension NetworkConfiguration {
     fileprivate var yaml: [String] {
         var lines = [
             "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
-            "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)", "    learning: \(learning)",
+            "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)",
+            "    learning: \(learning)",
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }

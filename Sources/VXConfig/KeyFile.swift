@@ -15,7 +15,10 @@ struct KeyFile {
     private func read() throws(Refusal) -> (text: String, isLoose: Bool) {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {
-            throw Refusal(what: "key file \(path) cannot be read", mend: "make one with: vxseal genkey --output \(path)")
+            throw Refusal(
+                what: "key file \(path) cannot be read",
+                mend: "make one with: vxseal genkey --output \(path)"
+            )
         }
         guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= 4096 else {
             throw Refusal(what: "key file \(path) is no key file", mend: "name a file that `vxseal genkey` wrote")
@@ -43,7 +46,10 @@ struct KeyFile {
     func privateKey(allowExample: Bool) throws(Refusal) -> StaticKeyPair {
         let (text, isLoose) = try read()
         guard let key = StaticKeyPair(base64: text) else {
-            throw Refusal(what: "key file \(path) holds no key", mend: "it must hold base64 of 32 bytes, as `vxseal genkey` writes")
+            throw Refusal(
+                what: "key file \(path) holds no key",
+                mend: "it must hold base64 of 32 bytes, as `vxseal genkey` writes"
+            )
         }
         try checkMode(isLoose, isExample: ExampleKeys.contains(key.publicKey), allowExample: allowExample)
         return key
@@ -52,7 +58,10 @@ struct KeyFile {
     func presharedKey(allowExample: Bool) throws(Refusal) -> PresharedKey {
         let (text, isLoose) = try read()
         guard let key = PresharedKey(base64: text) else {
-            throw Refusal(what: "key file \(path) holds no key", mend: "it must hold base64 of 32 bytes, as `vxseal genpsk` writes")
+            throw Refusal(
+                what: "key file \(path) holds no key",
+                mend: "it must hold base64 of 32 bytes, as `vxseal genpsk` writes"
+            )
         }
         try checkMode(isLoose, isExample: ExampleKeys.contains(key), allowExample: allowExample)
         return key

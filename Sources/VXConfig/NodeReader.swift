@@ -16,7 +16,9 @@ struct NodeReader {
         let node = reader.required("node", "name this node: `node: node-a`")
         let keyFile = reader.required("privateKeyFile", "make one with: vxseal genkey --output FILE").map(resolve)
         let identity = keyFile.flatMap { path in
-            read(reader, "privateKeyFile") { () throws(KeyFile.Refusal) in try KeyFile(path: path).privateKey(allowExample: loader.allowExampleKeys) }
+            read(reader, "privateKeyFile") { () throws(KeyFile.Refusal) in
+                try KeyFile(path: path).privateKey(allowExample: loader.allowExampleKeys)
+            }
         }
         let state = reader.required("stateDirectory", "name a directory that outlives reboots: /var/lib/vxseal")
         if let state { checkStateDirectory(state, reader.value("stateDirectory")) }
@@ -30,7 +32,9 @@ struct NodeReader {
         reader.unsupported("sourcePorts", unless: ["lanes", "fixed"])
         reader.unsupported("lanePorts")
         reader.unsupported("cipher", unless: ["auto", "libsodium"])
-        let networks = reader.items("networks").enumerated().compactMap { NetworkReader(problems: problems).read($1, $0) }
+        let networks = reader.items("networks").enumerated().compactMap {
+            NetworkReader(problems: problems).read($1, $0)
+        }
         let peers = reader.items("peers").enumerated().compactMap { PeerReader(node: self).read($1, $0) }
         reader.finish()
         CrossChecks(problems: problems, root: reader).run(networks: networks, peers: peers, identity: identity)
@@ -116,7 +120,11 @@ struct NetworkReader {
         let vni = reader.integer("vni", in: 0...0xff_ffff).flatMap { VNI(UInt32($0)) }
         let device = reader.text("device") ?? vni.map { "vxs\($0)" }
         if let device, device.utf8.count > 15 || device.contains("/") || device.contains(where: \.isWhitespace) {
-            problems.add(reader.value("device") ?? item, "`\(device)` is no device name", "use at most 15 bytes, no slash")
+            problems.add(
+                reader.value("device") ?? item,
+                "`\(device)` is no device name",
+                "use at most 15 bytes, no slash"
+            )
         }
         let mode = reader.parsed("mode", "write sealed or plaintext (mixed is not supported yet)") {
             NetworkConfiguration.Mode(rawValue: $0)
@@ -201,7 +209,9 @@ struct PeerReader {
             problems.add(item, "peers[\(place)].publicKey is missing", "give what `vxseal pubkey` prints on that node")
         }
         let keepalive = reader.parsed("keepalive", "write it as 25s, from 1s to 65535s") { text -> Interval? in
-            guard text.hasSuffix("s"), let count = UInt64(text.dropLast()), (1...65535).contains(count) else { return nil }
+            guard text.hasSuffix("s"), let count = UInt64(text.dropLast()), (1...65535).contains(count) else {
+                return nil
+            }
             return .seconds(count)
         }
         let networks = reader.parsedItems("networks", "give the VNIs of networks above") { text in

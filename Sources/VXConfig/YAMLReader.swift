@@ -135,7 +135,9 @@ final class MappingReader {
     func finish() {
         for key in keys where !known.contains(key.name) {
             let near = known.filter { Self.distance($0, key.name) <= 2 }.min { $0 < $1 }
-            let mend = near.map { "did you mean `\($0)`?" } ?? "remove it; known here: \(known.sorted().joined(separator: ", "))"
+            let mend =
+                near.map { "did you mean `\($0)`?" }
+                ?? "remove it; known here: \(known.sorted().joined(separator: ", "))"
             problems.add(key.node, "unknown key `\(name(key.name))`", mend)
         }
     }

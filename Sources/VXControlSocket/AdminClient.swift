@@ -48,7 +48,8 @@ public struct AdminClient: Sendable {
             response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
         } catch {
             throw Failure(
-                description: "no daemon answers on \(socket) (\(error)); start one with: vxseal up -c FILE, as the same user"
+                description:
+                    "no daemon answers on \(socket) (\(error)); start one with: vxseal up -c FILE, as the same user"
             )
         }
         let answer = Data(buffer: try await response.body.collect(upTo: Self.answerLimit))

@@ -25,7 +25,6 @@ public struct AdminServer: Service {
     private let path: String
     private let logger: Logger
 
-
     /// On a path where no socket is, or a dead one that has been removed.
     public init(path: String, backend: any AdminBackend, logger: Logger) {
         self.path = path

@@ -8,7 +8,8 @@ public enum BLAKE2b {
     static let blockLength = 128
 
     /// A hash of `length` bytes, 16 to 64, keyed if a key of at most 64 bytes is given.
-    public static func hash(_ input: UnsafeRawBufferPointer, length: Int = BLAKE2b.length, key: [UInt8] = []) -> [UInt8] {
+    public static func hash(_ input: UnsafeRawBufferPointer, length: Int = BLAKE2b.length, key: [UInt8] = []) -> [UInt8]
+    {
         Sodium.initialize()
         return [UInt8](unsafeUninitializedCapacity: length) { output, count in
             let code = crypto_generichash(

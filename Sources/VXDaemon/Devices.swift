@@ -32,7 +32,8 @@ struct DeviceMaker {
     /// The device's MAC address: the same after every restart, another for every node and network.
     func address(of network: NetworkConfiguration) -> MACAddress {
         let vni = network.vni.rawValue
-        let input = configuration.identity.publicKey.bytes + (0..<4).map { UInt8(truncatingIfNeeded: vni >> (24 - 8 * $0)) }
+        let input =
+            configuration.identity.publicKey.bytes + (0..<4).map { UInt8(truncatingIfNeeded: vni >> (24 - 8 * $0)) }
         let number = BLAKE2b.hash(input, length: 16).prefix(6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         // A unicast address that is locally administered (IEEE 802-2014, 8.4).
         return MACAddress(number & ~0x0100_0000_0000 | 0x0200_0000_0000)

@@ -58,7 +58,10 @@ public struct Gateway {
             configuration: .init(
                 services: [
                     .init(service: server),
-                    .init(service: RuntimeService(runtime: runtime), successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(
+                        service: RuntimeService(runtime: runtime),
+                        successTerminationBehavior: .gracefullyShutdownGroup
+                    ),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
@@ -150,7 +153,8 @@ public struct Gateway {
         }
     }
 
-    private func topology(databases: [ForwardingDatabase], counters: [PeerCounters], mtus: [Int]) throws -> LaneTopology {
+    private func topology(databases: [ForwardingDatabase], counters: [PeerCounters], mtus: [Int]) throws -> LaneTopology
+    {
         let places = Dictionary(
             uniqueKeysWithValues: configuration.peers.enumerated().map { ($1.name, PeerIndex(UInt16($0))) }
         )
@@ -169,7 +173,9 @@ public struct Gateway {
                     forwardLinkLocal: network.forwardLinkLocal,
                     // Ethernet header and two tags beside what the MTU counts.
                     maximumFrame: mtus[place] + 14 + 8,
-                    members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap { places[$0.name] },
+                    members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap {
+                        places[$0.name]
+                    },
                     forwarding: databases[place]
                 )
             )

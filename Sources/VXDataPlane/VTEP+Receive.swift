@@ -7,7 +7,7 @@ extension VTEP {
     /// The bytes must stay until `delivered` is emptied. Nothing that a peer or a stranger can send makes this trap;
     /// what does not fit is dropped and counted.
     #if !DEBUG
-    @_noLocks
+        @_noLocks
     #endif
     public mutating func receiveSealed(
         _ datagram: UnsafeMutableRawPointer,
@@ -112,7 +112,7 @@ extension VTEP {
 
     /// Takes a datagram from a plaintext VXLAN port (RFC 7348): the peer is known by its outer source address.
     #if !DEBUG
-    @_noLocks
+        @_noLocks
     #endif
     public mutating func receivePlaintext(
         _ datagram: UnsafeMutableRawPointer,

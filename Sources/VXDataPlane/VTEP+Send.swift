@@ -13,7 +13,7 @@ extension VTEP {
     ///   - network: the place of the network.
     ///   - now: one reading of the clock per batch is enough.
     #if !DEBUG
-    @_noLocks
+        @_noLocks
     #endif
     public mutating func forward(
         _ frame: UnsafeMutableRawPointer,
@@ -42,7 +42,7 @@ extension VTEP {
 
     /// Goes on with a flood that found the outgoing batch full; the caller has flushed it since.
     #if !DEBUG
-    @_noLocks
+        @_noLocks
     #endif
     public mutating func resumeFlood(now: Instant) -> Progress {
         guard let frame = flood.frame else { return .finished }

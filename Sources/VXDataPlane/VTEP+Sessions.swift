@@ -30,9 +30,10 @@ extension VTEP {
         guard let session = sessions.find(index) else { return nil }
         let counters = session.pointee.counters
         let highest = max(counters.receiveEdge, 1) - 1
-        return [ControlType.report.rawValue] + [highest, counters.received].flatMap { number in
-            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
-        }
+        return [ControlType.report.rawValue]
+            + [highest, counters.received].flatMap { number in
+                stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
+            }
     }
 
     /// Lets the pair go and wipes this lane's hold on its keys.

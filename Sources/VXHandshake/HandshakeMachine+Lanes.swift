@@ -45,8 +45,9 @@ extension HandshakeMachine {
         guard let peer = owner(of: index), let place = peer.pair(index), !peer.pairs[place].isConfirmed else { return }
         peer.pairs[place].isConfirmed = true
         guard !peer.pairs[place].isInitiator else { return }
-        if let timestamp = peer.pairs[place].timestamp, timestamp > peer.committedTimestamp ?? timestamp
-            || peer.committedTimestamp == nil
+        if let timestamp = peer.pairs[place].timestamp,
+            timestamp > peer.committedTimestamp ?? timestamp
+                || peer.committedTimestamp == nil
         {
             peer.committedTimestamp = timestamp
         }
@@ -103,7 +104,7 @@ extension HandshakeMachine {
     }
 
     private mutating func receiveControl(_ bytes: [UInt8], peer: PeerMachine, pair: ReceiverIndex, now: Now) {
-        switch ControlMessage.parse(bytes.span.bytes) {
+        switch unsafe ControlMessage.parse(bytes.span.bytes) {
         case .message(.hello(let name)): act(.name(peer.index, name))
         case .message(.goodbye): end(pair, of: peer, now: now.instant)
         case .message(.report(let lanes)):

@@ -27,7 +27,11 @@ enum HandshakeMessage {
         noise: [UInt8],
         mac1Key: [UInt8]
     ) -> [UInt8] {
-        seal([MessageType.response.rawValue, 0, 0, 0] + bigEndianBytes(sender.rawValue) + bigEndianBytes(receiver.rawValue) + noise, mac1Key: mac1Key)
+        seal(
+            [MessageType.response.rawValue, 0, 0, 0] + bigEndianBytes(sender.rawValue)
+                + bigEndianBytes(receiver.rawValue) + noise,
+            mac1Key: mac1Key
+        )
     }
 
     /// A message cut up, its mac1 checked and nothing else.
@@ -110,7 +114,9 @@ struct ResponsePayload {
     var bytes: [UInt8] {
         let address = observed.address.mapped
         let head: [UInt8] = [lanes, generation, features, 0]
-        return head + bigEndianBytes(address.high) + bigEndianBytes(address.low) + bigEndianBytes(observed.port) + [0, 0]
+        return head + bigEndianBytes(address.high) + bigEndianBytes(address.low) + bigEndianBytes(observed.port) + [
+            0, 0,
+        ]
     }
 }
 

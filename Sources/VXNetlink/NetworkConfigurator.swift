@@ -53,7 +53,11 @@ public struct NetworkConfigurator: ~Copyable {
             nl_addr_put(value)
         }
         if let isUp {
-            if isUp { rtnl_link_set_flags(change, UInt32(IFF_UP)) } else { rtnl_link_unset_flags(change, UInt32(IFF_UP)) }
+            if isUp {
+                rtnl_link_set_flags(change, UInt32(IFF_UP))
+            } else {
+                rtnl_link_unset_flags(change, UInt32(IFF_UP))
+            }
         }
         if let bridge {
             let master = try find(bridge)

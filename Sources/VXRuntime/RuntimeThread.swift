@@ -7,10 +7,12 @@ final class RuntimeThread: @unchecked Sendable {
 
     /// Starts a thread that runs `body` to its end. The name is cut to 15 bytes, as the kernel wants it.
     init(name: String, body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Body {
-            ThreadName.set(name)
-            body()
-        })
+        let box = Unmanaged.passRetained(
+            Body {
+                ThreadName.set(name)
+                body()
+            }
+        )
         let code = pthread_create(
             &handle,
             nil,

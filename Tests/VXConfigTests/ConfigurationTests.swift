@@ -2,9 +2,10 @@ import Foundation
 import Testing
 import VXConfig
 import VXCrypto
+import VXWire
 
 /// Configurations right and wrong.
-@Suite struct ConfigurationTests {
+@Suite final class ConfigurationTests {
     private let directory: URL
 
     init() throws {
@@ -12,6 +13,8 @@ import VXCrypto
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         try write("node.key", StaticKeyPair().withBase64 { $0 }, mode: 0o600)
     }
+
+    deinit { try? FileManager.default.removeItem(at: directory) }
 
     private func write(_ name: String, _ text: String, mode: Int) throws {
         let path = directory.appendingPathComponent(name).path

@@ -14,7 +14,9 @@ import VXDataPlane
                 sign = part == "+" ? 1 : 0 &- 1
                 continue
             }
-            let product = part.split(separator: "*").reduce(UInt64(1)) { $0 &* (constants[String($1)] ?? UInt64($1) ?? 0) }
+            let product = part.split(separator: "*").reduce(UInt64(1)) {
+                $0 &* (constants[String($1)] ?? UInt64($1) ?? 0)
+            }
             total = total &+ sign &* product
         }
         return total
@@ -68,7 +70,8 @@ import VXDataPlane
         for _ in 0..<40_000 {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             let spread = (state >> 33) % 20_000
-            let counter = (highest ?? 0) &+ (state >> 60 == 0 ? spread : spread % 64) &- min(highest ?? 0, spread % 10_000)
+            let counter =
+                (highest ?? 0) &+ (state >> 60 == 0 ? spread : spread % 64) &- min(highest ?? 0, spread % 10_000)
             let isInside = highest.map { counter > $0 || $0 - counter < ReplayWindow.width } ?? true
             let expected = isInside && !seen.contains(counter)
             let accepted = take(counter, &window)

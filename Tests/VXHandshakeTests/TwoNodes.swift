@@ -26,7 +26,8 @@ final class SimulatedNode {
     var drops: [DropReason: Int] = [:]
     var established = 0
 
-    init(identity: StaticKeyPair, endpoint: Endpoint, peer: PublicKey, psk: PresharedKey = .none, at remote: Endpoint?) {
+    init(identity: StaticKeyPair, endpoint: Endpoint, peer: PublicKey, psk: PresharedKey = .none, at remote: Endpoint?)
+    {
         self.endpoint = endpoint
         machine = HandshakeMachine(
             identity: identity,
@@ -65,7 +66,8 @@ final class SimulatedNode {
             case .stopSending(let index, _): if sending?.localIndex == index { sending = nil }
             case .dropped(let reason): drops[reason, default: 0] += 1
             case .established: established += 1
-            case .keepalive, .control, .report, .dropWaiting, .peerState, .endpoint, .reported, .name: break
+            case .keepalive, .control, .report: if let sending { sendEmpty(under: sending) }
+            case .dropWaiting, .peerState, .endpoint, .reported, .name: break
             }
         }
     }
@@ -73,8 +75,9 @@ final class SimulatedNode {
     /// An empty transport datagram: header and tag.
     func sendEmpty(under pair: PairInstallation) {
         var datagram = [UInt8](repeating: 0, count: 32)
-        var span = datagram.mutableSpan.mutableBytes
-        SealedHeader(lane: 0, receiver: pair.remoteIndex, counter: 0).write(into: &span)
+        var span = datagram.mutableSpan
+        var header = span.mutableBytes
+        SealedHeader(lane: 0, receiver: pair.remoteIndex, counter: 0).write(into: &header)
         let key = pair.keys.sendKey(lane: 0)
         datagram.withUnsafeMutableBytes { bytes in
             guard let base = bytes.baseAddress else { return }

@@ -11,7 +11,9 @@ import VXWire
         StaticKeyPair(secret: SecretBytes(copying: try hex(value)))
     }
 
-    private func psk(_ value: Any?) throws -> PresharedKey { PresharedKey(secret: SecretBytes(copying: try hex(value))) }
+    private func psk(_ value: Any?) throws -> PresharedKey {
+        PresharedKey(secret: SecretBytes(copying: try hex(value)))
+    }
 
     @Test("Noise_IKpsk2 of cacophony, both sides, the KEM left out")
     func cacophony() throws {
@@ -38,13 +40,19 @@ import VXWire
                 secrets: secrets,
                 payload: try hex(messages[0]["payload"])
             )
-        else { return Issue.record("no initiation") }
+        else {
+            Issue.record("no initiation")
+            return
+        }
         let first = initiator.message
         #expect(first == (try hex(messages[0]["ciphertext"])))
 
         guard let received = ReceivedInitiation(first, pattern: pattern, identity: responder),
             let initiation = received.authenticate()
-        else { return Issue.record("the initiation does not authenticate") }
+        else {
+            Issue.record("the initiation does not authenticate")
+            return
+        }
         let payload = initiation.payload
         #expect(payload == (try hex(messages[0]["payload"])))
         guard
@@ -53,11 +61,17 @@ import VXWire
                 psk: key,
                 payload: try hex(messages[1]["payload"])
             )
-        else { return Issue.record("no response") }
+        else {
+            Issue.record("no response")
+            return
+        }
         let second = finished.message
         #expect(second == (try hex(messages[1]["ciphertext"])))
 
-        guard let done = initiator.finish(second, psk: key) else { return Issue.record("the response fails") }
+        guard let done = initiator.finish(second, psk: key) else {
+            Issue.record("the response fails")
+            return
+        }
         let keys = done.takeKeys()
         let hash = keys.hash
         #expect(hash == (try hex(vector["handshake_hash"])))
@@ -91,7 +105,10 @@ import VXWire
                 ),
                 payload: try hex(vector["initiation_payload"])
             )
-        else { return Issue.record("no initiation") }
+        else {
+            Issue.record("no initiation")
+            return
+        }
         let sender = ReceiverIndex(expected[4..<8].reduce(0) { $0 << 8 | UInt32($1) })
         let message = HandshakeMessage.initiation(
             sender: sender,
@@ -105,11 +122,15 @@ import VXWire
             mac1Key: HandshakeMessage.mac1Key(for: responder.publicKey)
         )
         guard let received = ReceivedInitiation(parsed.noise, identity: responder) else {
-            return Issue.record("the initiation does not authenticate")
+            Issue.record("the initiation does not authenticate")
+            return
         }
         let remote = received.remoteStatic
         #expect(remote == identity.publicKey)
-        guard let authenticated = received.authenticate() else { return Issue.record("no proof of the static key") }
+        guard let authenticated = received.authenticate() else {
+            Issue.record("no proof of the static key")
+            return
+        }
         let payload = authenticated.payload
         #expect(payload == (try hex(vector["initiation_payload"])))
 
@@ -118,7 +139,8 @@ import VXWire
         let wrongPSK = initiator.finish(answer.noise, psk: PresharedKey()) == nil
         #expect(wrongPSK)
         guard let done = initiator.finish(answer.noise, psk: try psk(vector["psk"])) else {
-            return Issue.record("the response does not authenticate")
+            Issue.record("the response does not authenticate")
+            return
         }
         let finalPayload = done.payload
         #expect(finalPayload == (try hex(vector["response_payload"])))
@@ -139,8 +161,9 @@ import VXWire
             let index = try #require((transport["receiver_index"] as? NSNumber)?.uint32Value)
             let records = try hex(transport["records"])
             var datagram = [UInt8](repeating: 0, count: 16) + records + [UInt8](repeating: 0, count: 16)
-            var span = datagram.mutableSpan.mutableBytes
-            SealedHeader(lane: UInt8(lane), receiver: ReceiverIndex(index), counter: counter).write(into: &span)
+            var span = datagram.mutableSpan
+            var header = span.mutableBytes
+            SealedHeader(lane: UInt8(lane), receiver: ReceiverIndex(index), counter: counter).write(into: &header)
             datagram.withUnsafeMutableBytes { bytes in
                 guard let base = bytes.baseAddress else { return }
                 let (body, key) = (base + 16, keys.sendKey(lane: lane))

@@ -1,0 +1,35 @@
+# vxseal: `make demo` and `make test` are all a newcomer needs.
+.DEFAULT_GOAL := help
+.PHONY: help dependencies build release test unit hotcheck fuzz-replay format lint clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+dependencies: ## install what is missing, with apt-get
+	@Tools/install-dependencies
+
+build: dependencies ## debug build
+	swift build --build-tests
+
+release: dependencies ## optimised build; the packet path is checked by @_noLocks
+	swift build -c release --product vxseal
+
+test: build ## unit, property, vector and integration tests
+	swift test --skip-build
+
+hotcheck: release ## no allocation, reference counting or exclusivity check in the per-packet functions
+	Tools/hotcheck
+
+fuzz-replay: ## replay the committed fuzz corpora
+	Fuzz/replay.sh
+
+format: ## format the sources
+	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources
+
+lint: ## formatting and file lengths
+	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources
+	@long=$$(git ls-files '*.swift' | xargs wc -l | awk '$$2 != "total" && $$1 > 600'); \
+	if [ -n "$$long" ]; then echo "files over 600 lines:"; echo "$$long"; exit 1; fi
+
+clean: ## remove what was built
+	rm -rf .build .build-fuzz

@@ -1,0 +1,50 @@
+import Foundation
+import Testing
+
+/// Real devices, the kernel's VXLAN, real processes, each script in namespaces of its own.
+@Suite(.serialized) struct ScriptTests {
+    /// How to enter new namespaces: as root without a user namespace, else with one; nil where neither is permitted.
+    private static let entrance: [String]? = {
+        let candidates = getuid() == 0 ? [["-nm"], ["-Urnm"]] : [["-Urnm"]]
+        return candidates.first { flags in
+            run(["unshare"] + flags + ["sh", "-c", "mount -t tmpfs t /run && ip link add probe type bridge"], [:]).code
+                == 0
+        }
+    }()
+
+    private static var binary: String {
+        ProcessInfo.processInfo.environment["VXSEAL_BINARY"]
+            ?? Bundle.module.bundleURL.deletingLastPathComponent().appendingPathComponent("vxseal").path
+    }
+
+    private static func run(_ words: [String], _ extra: [String: String]) -> (code: Int32, output: String) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
+        process.environment = ProcessInfo.processInfo.environment.merging(extra) { $1 }
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        process.standardInput = FileHandle.nullDevice
+        do { try process.run() } catch { return (127, "\(error)") }
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    }
+
+    @Test(
+        "scripts in namespaces",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        arguments: ["startup", "plaintext", "sealed"]
+    )
+    func script(name: String) throws {
+        let entrance = try #require(Self.entrance)
+        let scripts = try #require(Bundle.module.url(forResource: "Scripts", withExtension: nil))
+        let path = scripts.appendingPathComponent("\(name).sh").path
+        let (code, output) = Self.run(
+            ["timeout", "-k", "5", "150", "unshare"] + entrance + ["bash", path],
+            ["VXSEAL": Self.binary]
+        )
+        #expect(code == 0 && output.contains("PASSED"), "\(name).sh ended with \(code):\n\(output)")
+    }
+}
