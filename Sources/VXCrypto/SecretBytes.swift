@@ -20,8 +20,9 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
         self.count = count
         let page = Int(getpagesize())
         let start = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: base) / UInt(page) * UInt(page))
-        // Not on every kernel; the keys are wiped by their owner in any case.
-        if let start { madvise(start, (count + page - 1) / page * page, 18 /* MADV_WIPEONFORK, linux/mman.h */) }
+        // MADV_WIPEONFORK of linux/mman.h. Not on every kernel; the keys are wiped by their owner in any case.
+        let wipeOnFork: CInt = 18
+        if let start { madvise(start, (count + page - 1) / page * page, wipeOnFork) }
         fill(UnsafeMutableRawBufferPointer(start: base, count: count))
         sodium_mprotect_readonly(base)
     }
