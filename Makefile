@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release test unit hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -13,6 +13,9 @@ build: dependencies ## debug build
 
 release: dependencies ## optimised build; the packet path is checked by @_noLocks
 	swift build -c release --product vxseal
+
+demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their own, on this machine
+	.build/release/vxseal demo
 
 test: build ## unit, property, vector and integration tests
 	swift test --skip-build

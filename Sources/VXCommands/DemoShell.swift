@@ -1,0 +1,84 @@
+import Foundation
+
+/// Child processes of the demonstration.
+final class DemoShell {
+    /// One that runs on, spoken to by lines.
+    final class Child {
+        fileprivate let process = Process()
+        private let input = Pipe()
+        private let output = Pipe()
+        private var buffer = Data()
+
+        fileprivate init(_ words: [String], errors: FileHandle) throws {
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = words
+            process.standardInput = input
+            process.standardOutput = output
+            process.standardError = errors
+            try process.run()
+        }
+
+        func write(_ line: String) { input.fileHandleForWriting.write(Data((line + "\n").utf8)) }
+
+        /// The next line, or nil at the end.
+        func readLine() -> String? {
+            while true {
+                if let end = buffer.firstIndex(of: 10) {
+                    defer { buffer = Data(buffer[(end + 1)...]) }
+                    return String(decoding: buffer[..<end], as: UTF8.self)
+                }
+                let more = output.fileHandleForReading.availableData
+                if more.isEmpty { return nil }
+                buffer += more
+            }
+        }
+
+        /// Ends it by SIGTERM and waits.
+        func stop() -> Int32 {
+            if process.isRunning { process.terminate() }
+            process.waitUntilExit()
+            return process.terminationStatus
+        }
+    }
+
+    private var children: [Child] = []
+    private let log: FileHandle
+
+    init(logFile: String) throws {
+        guard FileManager.default.createFile(atPath: logFile, contents: nil) || logFile == "/dev/null",
+            let log = FileHandle(forWritingAtPath: logFile)
+        else {
+            throw CommandFailure("error: \(logFile) cannot be written")
+        }
+        self.log = log
+    }
+
+    /// Runs a command to its end.
+    @discardableResult
+    func run(_ line: String) -> (isGood: Bool, output: String) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = line.split(separator: " ").map(String.init)
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = log
+        process.standardInput = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return (false, "") }
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus == 0, String(decoding: output, as: UTF8.self))
+    }
+
+    /// Runs a command that has to work.
+    func must(_ line: String) throws {
+        guard run(line).isGood else { throw CommandFailure("error: the demonstration could not run: \(line)") }
+    }
+
+    func start(_ line: String) throws -> Child {
+        let child = try Child(line.split(separator: " ").map(String.init), errors: log)
+        children.append(child)
+        return child
+    }
+
+    func stopAll() { for child in children { _ = child.stop() } }
+}
