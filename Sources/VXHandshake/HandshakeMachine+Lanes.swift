@@ -45,11 +45,8 @@ extension HandshakeMachine {
         guard let peer = owner(of: index), let place = peer.pair(index), !peer.pairs[place].isConfirmed else { return }
         peer.pairs[place].isConfirmed = true
         guard !peer.pairs[place].isInitiator else { return }
-        if let timestamp = peer.pairs[place].timestamp,
-            timestamp > peer.committedTimestamp ?? timestamp
-                || peer.committedTimestamp == nil
-        {
-            peer.committedTimestamp = timestamp
+        if let timestamp = peer.pairs[place].timestamp {
+            peer.committedTimestamp = max(peer.committedTimestamp ?? timestamp, timestamp)
         }
         peer.answeredAt = nil
         peer.seriesStart = nil
@@ -87,8 +84,8 @@ extension HandshakeMachine {
     /// The lanes hold no pair any more, and neither does this side.
     private mutating func erased(now: Now) {
         for peer in peers {
-            for pair in peer.pairs where !pair.isRetiring { release(pair.localIndex) }
-            peer.pairs.removeAll { !$0.isRetiring }
+            for pair in peer.pairs { release(pair.localIndex) }
+            peer.pairs.removeAll()
             abandonPending(peer)
             peer.answeredAt = nil
             if peer.endpoint != nil { initiate(peer, now: now) }
