@@ -98,6 +98,7 @@ let package = Package(
             dependencies: ["VXDataPlane", "VXCrypto", "VXWire"],
             resources: [.copy("Vectors")]
         ),
+        .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -145,28 +145,37 @@ final class DemoStage {
         note("frames at a kernel VXLAN listener", heard, listener.isGood && heard == "0")
     }
 
-    /// Numbered datagrams through the sealed network while the keys change under them.
+    /// Numbered datagrams through the sealed network while keys of every kind change under them.
     private func showRotation(_ client: AdminClient) async throws {
-        let total = 20_000
+        let total = 24_000
         let receiver = try shell.start("ip netns exec vx-b \(binary) demo-traffic receive 7000")
         guard receiver.readLine() == "ready" else { throw CommandFailure("error: the receiver did not start") }
         let before = try await client.status().peers[0].handshakes
-        let sender = try shell.start("ip netns exec vx-a \(binary) demo-traffic send 10.98.0.2:7000 \(total) 4000")
-        var rotations: UInt64 = 0
-        while rotations < 4 {
+        let sender = try shell.start("ip netns exec vx-a \(binary) demo-traffic send 10.98.0.2:7000 \(total) 3000")
+        for _ in 0..<4 {
             let count = try await client.status().peers[0].handshakes
             _ = try await client.rotateSession(peer: "vx-b")
             guard try await poll(seconds: 10, { (try? await client.status().peers[0].handshakes) ?? count > count })
             else { break }
-            rotations += 1
         }
+        let after = try await client.status().peers[0].handshakes
+        note("session keys rotated under load", "\(after - before) times", after - before >= 4)
+        let old = try await client.rotateIdentity(overlapSeconds: 3600).open?.oldKey ?? ""
+        let isSwitched = try await poll(seconds: 10) { try await client.rotationStatus().publicKey != old }
+        let new = try await client.rotationStatus().publicKey
+        note(
+            "identity rotated under load",
+            isSwitched ? "\(old.prefix(8)) to \(new.prefix(8))" : "not within 10 s",
+            isSwitched
+        )
+        _ = try await client.rotatePSK(peer: "vx-b")
+        let isAgreed = try await poll(seconds: 10) { try await client.rotationStatus().peers[0].pskGeneration == 1 }
+        note("preshared key rotated under load", isAgreed ? "generation 0 to 1" : "not within 10 s", isAgreed)
         let sent = Int(sender.readLine() ?? "") ?? 0
         let fields = (receiver.readLine() ?? "").split(separator: " ").compactMap { Int($0) }
-        let after = try await client.status().peers[0].handshakes
-        note("rotations under load", "\(after - before)", after - before >= 4)
-        guard fields.count == 3 else { return note("frames under rotation", "no count", false) }
+        guard fields.count == 3 else { return note("frames under rotations", "no count", false) }
         note(
-            "frames under rotation",
+            "frames under rotations",
             "\(sent) sent, \(sent - fields[0]) lost, \(fields[1]) twice, \(fields[2]) out of order",
             sent == total && fields == [total, 0, 0]
         )

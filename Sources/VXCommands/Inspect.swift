@@ -52,7 +52,11 @@ struct Status: AsyncParsableCommand {
             lines.append(
                 "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)"
             )
-            lines.append("  lost: \(peer.lost.received) received, \(peer.lost.sent) sent")
+            if let mtu = peer.pathMTU { lines.append("  path MTU: \(mtu)") }
+            lines.append(
+                "  lost: \(peer.lost.received) received, \(peer.lost.sent) sent; "
+                    + "\(peer.duplicated) duplicated, \(peer.reordered) reordered"
+            )
         } else {
             lines.append("  state: plaintext VXLAN, not encrypted")
         }
@@ -104,29 +108,5 @@ struct FDB: AsyncParsableCommand {
             [String($0.vni), $0.mac, $0.peer ?? "-", $0.kind, Terminal.span($0.ageSeconds)]
         }
         print(Terminal.table(["VNI", "MAC", "PEER", "KIND", "AGE"], rows))
-    }
-}
-
-struct Rotate: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Rotate keys.", subcommands: [RotateSession.self])
-}
-
-struct RotateSession: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "session",
-        abstract: "Make new session keys now, with one peer or all."
-    )
-
-    @OptionGroup var options: SocketOptions
-
-    @Argument(help: "The peer's name; all peers without it.")
-    var peer: String?
-
-    func run() async throws {
-        let client = try options.client()
-        let peer = peer
-        let reply = try await asking { try await client.rotateSession(peer: peer) }
-        if options.json { return print(try Terminal.json(reply)) }
-        print("new session keys are being agreed with: \(reply.peers.joined(separator: ", "))")
     }
 }

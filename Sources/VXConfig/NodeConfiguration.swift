@@ -67,6 +67,34 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var fdb: [StaticEntry]
 }
 
+/// A host name and a port, for an endpoint that is looked up.
+public struct EndpointName: Sendable, Equatable {
+    /// The name.
+    public var host: String
+    /// The UDP port.
+    public var port: UInt16
+
+    /// Reads `node-b.example.net:47890`; nil for text that is no host name (RFC 1123, 2.1) with a port.
+    public init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+            return nil
+        }
+        let host = text[..<colon]
+        let labels = host.split(separator: ".", omittingEmptySubsequences: false)
+        let isName = labels.allSatisfy { label in
+            (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
+                && label.utf8.allSatisfy { byte in
+                    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+                        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-")
+                }
+        }
+        // A name whose last label is a number would be a mistyped address.
+        guard isName, host.utf8.count <= 253, labels.last?.allSatisfy(\.isNumber) == false else { return nil }
+        self.host = String(host)
+        self.port = port
+    }
+}
+
 /// One peer.
 public struct PeerConfiguration: Sendable {
     /// What makes a peer sealed.
@@ -85,8 +113,12 @@ public struct PeerConfiguration: Sendable {
     public var sealed: Sealed?
     /// Where it is, if known.
     public var endpoint: Endpoint?
+    /// The name and port that the endpoint was looked up by, if it was a name.
+    public var endpointName: EndpointName?
     /// Whether it may move.
     public var roaming: Bool
+    /// Whether it may name its successor key itself.
+    public var acceptSuccessors: Bool
     /// Something is sent at least this often.
     public var keepalive: Interval?
     /// The networks it takes part in.

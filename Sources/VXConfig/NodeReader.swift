@@ -198,7 +198,17 @@ struct PeerReader {
                 try KeyFile(path: path).presharedKey(allowExample: node.loader.allowExampleKeys)
             }
         }
-        let endpoint = reader.parsed("endpoint", "write it as 192.0.2.2:47890 or [2001:db8::2]:47890", Endpoint.init)
+        let endpointText = reader.text("endpoint")
+        let endpointName = endpointText.flatMap { Endpoint($0) == nil && !isPlaintext ? EndpointName($0) : nil }
+        let endpoint =
+            endpointName == nil
+            ? reader.parsed(
+                "endpoint",
+                isPlaintext
+                    ? "write it as 192.0.2.9:4789 or [2001:db8::9]:4789"
+                    : "write it as 192.0.2.2:47890, [2001:db8::2]:47890 or node-b.example.net:47890",
+                Endpoint.init
+            ) : nil
         if isPlaintext, endpoint == nil, reader.value("endpoint") == nil {
             problems.add(item, "the plaintext peer has no endpoint", "say where it is: `endpoint: 192.0.2.9:4789`")
         }
@@ -221,7 +231,7 @@ struct PeerReader {
             problems.add(item, "the peer takes part in no network", "list VNIs: `networks: [42]`")
         }
         let roaming = reader.boolean("roaming", default: true)
-        reader.unsupported("acceptSuccessors", unless: ["true"])
+        let acceptSuccessors = reader.boolean("acceptSuccessors", default: true)
         reader.unsupported("allow")
         reader.finish()
         guard let name, isPlaintext || key != nil else { return nil }
@@ -234,7 +244,9 @@ struct PeerReader {
             name: name,
             sealed: sealed,
             endpoint: endpoint,
+            endpointName: endpointName,
             roaming: roaming,
+            acceptSuccessors: acceptSuccessors,
             keepalive: keepalive,
             networks: networks
         )

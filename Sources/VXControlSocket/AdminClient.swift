@@ -33,6 +33,30 @@ public struct AdminClient: Sendable {
         try await ask("POST", "/v1/rotate/session", body: JSONEncoder().encode(RotateSessionRequest(peer: peer)))
     }
 
+    /// Where the rotations stand.
+    public func rotationStatus() async throws -> RotationReply { try await ask("GET", "/v1/rotate/status") }
+
+    /// Opens a rotation of the daemon's identity.
+    public func rotateIdentity(overlapSeconds: UInt64) async throws -> RotationReply {
+        let request = RotateIdentityRequest(overlapSeconds: overlapSeconds)
+        return try await ask("POST", "/v1/rotate/identity", body: JSONEncoder().encode(request))
+    }
+
+    /// Starts the rotation of a peer's preshared key.
+    public func rotatePSK(peer: String) async throws -> RotationReply {
+        try await ask("POST", "/v1/rotate/psk", body: JSONEncoder().encode(RotatePeerRequest(peer: peer)))
+    }
+
+    /// Takes a key for a peer's.
+    public func accept(key: String, peer: String) async throws -> RotationReply {
+        try await ask("POST", "/v1/rotate/accept", body: JSONEncoder().encode(RotatePeerRequest(peer: peer, key: key)))
+    }
+
+    /// Goes back to what the configuration says of a peer.
+    public func forget(peer: String) async throws -> RotationReply {
+        try await ask("POST", "/v1/rotate/forget", body: JSONEncoder().encode(RotatePeerRequest(peer: peer)))
+    }
+
     private func ask<Reply: Decodable>(_ method: String, _ path: String, body: Data? = nil) async throws -> Reply {
         guard let url = URL(httpURLWithSocketPath: socket, uri: path) else {
             throw Failure(description: "\(socket) is no path of a socket; name it with --socket")

@@ -12,11 +12,31 @@ public protocol AdminBackend: Sendable {
     func flushForwardingDatabase() async
     /// Starts a new handshake with one peer or all; nil when no sealed peer has that name.
     func rotateSession(peer: String?) async -> RotateSessionReply?
+    /// Where the rotations stand.
+    func rotationStatus() async -> RotationReply
+    /// Opens a rotation of the identity.
+    func rotateIdentity(overlapSeconds: UInt64) async throws(AdminRefusal) -> RotationReply
+    /// Starts the rotation of a preshared key.
+    func rotatePSK(peer: String) async throws(AdminRefusal) -> RotationReply
+    /// Takes a key for a peer's.
+    func acceptKey(_ key: String, peer: String) async throws(AdminRefusal) -> RotationReply
+    /// Goes back to what the configuration says of a peer.
+    func forgetPeer(_ peer: String) async throws(AdminRefusal) -> RotationReply
+}
+
+/// Why the daemon does not do what it was asked: what, and how to mend it.
+public struct AdminRefusal: Error, Sendable {
+    /// The text.
+    public let text: String
+
+    /// From its text.
+    public init(_ text: String) { self.text = text }
 }
 
 extension StatusReply: ResponseEncodable {}
 extension FDBReply: ResponseEncodable {}
 extension RotateSessionReply: ResponseEncodable {}
+extension RotationReply: ResponseEncodable {}
 
 /// The admin API: versioned JSON over HTTP on a UNIX socket. Who may open the socket may do all of it, so the socket is
 /// its owner's alone: the daemon runs under umask 077, which makes it 0600 from the moment it exists.
@@ -49,6 +69,7 @@ public struct AdminServer: Service {
             }
             return reply
         }
+        addRotations(to: router)
         var quiet = logger
         quiet.logLevel = .warning
         let application = Application(
@@ -57,5 +78,44 @@ public struct AdminServer: Service {
             logger: quiet
         )
         try await application.run()
+    }
+
+    private func addRotations(to router: Router<BasicRequestContext>) {
+        let backend = backend
+        router.get("v1/rotate/status") { _, _ in await backend.rotationStatus() }
+        router.post("v1/rotate/identity") { request, context in
+            let wanted = try await request.decode(as: RotateIdentityRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in
+                try await backend.rotateIdentity(overlapSeconds: wanted.overlapSeconds)
+            }
+        }
+        router.post("v1/rotate/psk") { request, context in
+            let wanted = try await request.decode(as: RotatePeerRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in
+                try await backend.rotatePSK(peer: wanted.peer)
+            }
+        }
+        router.post("v1/rotate/accept") { request, context in
+            let wanted = try await request.decode(as: RotatePeerRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in
+                try await backend.acceptKey(wanted.key ?? "", peer: wanted.peer)
+            }
+        }
+        router.post("v1/rotate/forget") { request, context in
+            let wanted = try await request.decode(as: RotatePeerRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in
+                try await backend.forgetPeer(wanted.peer)
+            }
+        }
+    }
+
+    private static func answering(
+        _ body: () async throws(AdminRefusal) -> RotationReply
+    ) async throws -> RotationReply {
+        do {
+            return try await body()
+        } catch {
+            throw HTTPError(.conflict, message: error.text)
+        }
     }
 }

@@ -120,6 +120,10 @@ public struct PeerStatus: Codable, Sendable {
     public var sent = Traffic()
     /// What was lost between.
     public var lost = Loss()
+    /// Datagrams from it whose counter had been seen; dropped.
+    public var duplicated: UInt64 = 0
+    /// Datagrams from it that arrived behind a later one.
+    public var reordered: UInt64 = 0
     /// Plaintext that claimed to come from this keyed peer.
     public var tripwires: UInt64 = 0
 

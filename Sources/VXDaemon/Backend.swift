@@ -15,13 +15,16 @@ struct Backend: AdminBackend {
     let counters: [PeerCounters]
     let mtus: [Int]
     let listen: [String]
+    let ledger: RotationLedger
     let startedAt = Clocks.bootTime()
 
     func status() async -> StatusReply {
         let now = Clocks.bootTime()
+        let rotations = await runtime.rotationSnapshot()
+        let keys = Dictionary(uniqueKeysWithValues: rotations.peers.map { ($0.index, $0.key) })
         return StatusReply(
             node: configuration.node,
-            publicKey: configuration.identity.publicKey.base64,
+            publicKey: rotations.publicKey.base64,
             listen: listen,
             cipher: "libsodium",
             lanes: Gateway.lanes,
@@ -34,17 +37,17 @@ struct Backend: AdminBackend {
                     mtu: mtus[place]
                 )
             },
-            peers: configuration.peers.indices.map { peer(at: $0, now: now) },
+            peers: configuration.peers.indices.map { peer(at: $0, key: keys[PeerIndex(UInt16($0))], now: now) },
             drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
         )
     }
 
-    private func peer(at place: Int, now: Instant) -> PeerStatus {
+    private func peer(at place: Int, key: PublicKey?, now: Instant) -> PeerStatus {
         let peer = configuration.peers[place]
         let entry = runtime.board[PeerIndex(UInt16(place))]
         var status = PeerStatus(
             name: peer.name,
-            publicKey: peer.sealed?.publicKey.base64,
+            publicKey: key?.base64,
             mode: peer.sealed == nil ? "plaintext" : "sealed",
             endpoint: (entry?.endpoint ?? peer.endpoint)?.description,
             state: peer.sealed == nil ? "plaintext" : entry?.state.rawValue ?? "down"
@@ -63,8 +66,12 @@ struct Backend: AdminBackend {
         status.lastHandshakeSecondsAgo = age
         status.rttMicroseconds = entry.roundTrip.map { $0.nanoseconds / 1000 }
         status.handshakes = entry.handshakes
-        status.lost.received = entry.totalLostReceived
-        status.lost.sent = entry.totalLostSent
+        status.pathMTU = entry.pathMTU
+        let losses = entry.losses
+        status.lost.received = losses.received
+        status.lost.sent = losses.sent
+        status.duplicated = losses.duplicated
+        status.reordered = losses.reordered
         return status
     }
 

@@ -40,24 +40,40 @@ public struct Gateway {
         let counters = configuration.peers.map { _ in PeerCounters() }
         let devices = DeviceMaker(configuration: configuration)
         let mtus = configuration.networks.map(devices.mtu(of:))
-        let runtime = try makeRuntime(databases: databases, counters: counters, devices: devices, mtus: mtus)
+        let ledger = RotationLedger()
+        let runtime = try makeRuntime(
+            databases: databases,
+            counters: counters,
+            devices: devices,
+            mtus: mtus,
+            ledger: ledger
+        )
         let backend = Backend(
             configuration: configuration,
             runtime: runtime,
             databases: databases,
             counters: counters,
             mtus: mtus,
-            listen: PortOpener(configuration: configuration, lanes: Self.lanes).sealedEndpoints.map(\.description)
+            listen: PortOpener(configuration: configuration, lanes: Self.lanes).sealedEndpoints.map(\.description),
+            ledger: ledger
         )
         let server = AdminServer(path: configuration.adminSocket, backend: backend, logger: logger)
         logger.info(
             "vxseal is up",
             metadata: ["node": "\(configuration.node)", "publicKey": "\(configuration.identity.publicKey)"]
         )
+        let resolver = EndpointResolver(
+            peers: configuration.peers.enumerated().compactMap { place, peer in
+                peer.endpointName.map { (PeerIndex(UInt16(place)), $0) }
+            },
+            runtime: runtime,
+            logger: logger
+        )
         let group = ServiceGroup(
             configuration: .init(
                 services: [
                     .init(service: server),
+                    .init(service: resolver, successTerminationBehavior: .ignore),
                     .init(
                         service: RuntimeService(runtime: runtime),
                         successTerminationBehavior: .gracefullyShutdownGroup
@@ -101,7 +117,8 @@ public struct Gateway {
         databases: [ForwardingDatabase],
         counters: [PeerCounters],
         devices: DeviceMaker,
-        mtus: [Int]
+        mtus: [Int],
+        ledger: RotationLedger
     ) throws -> Runtime {
         let opener = PortOpener(configuration: configuration, lanes: Self.lanes)
         var handshakeSockets = OwnedArray<UDPSocket>()
@@ -117,19 +134,24 @@ public struct Gateway {
             contents: FileManager.default.contents(atPath: statePath).map { [UInt8]($0) },
             clock: Clocks.label()
         )
+        let store = StateFile(stateDirectory: configuration.stateDirectory, keyFile: configuration.privateKeyFile)
+        let loaded = try store.load(identity: configuration.identity)
+        for warning in loaded.warnings { logger.warning("\(warning)") }
         for network in configuration.networks { try devices.make(network, into: &taps) }
         return try Runtime(
             machine: HandshakeMachine(
                 identity: configuration.identity,
+                successor: loaded.successor,
                 name: configuration.node,
                 lanes: UInt8(Self.lanes),
                 peers: handshakePeers(),
+                state: loaded.state,
                 lastTimestamp: timestamps.floor
             ),
             handshakeSockets: handshakeSockets,
             topology: topology(databases: databases, counters: counters, mtus: mtus),
             ports: LanePorts(devices: taps, sealed: laneSockets, plaintext: receivers, senders: senders),
-            timestamps: timestamps,
+            services: services(timestamps: timestamps, store: store, ledger: ledger),
             board: StatusBoard(
                 endpoints: Dictionary(
                     uniqueKeysWithValues: configuration.peers.enumerated().map { (PeerIndex(UInt16($0)), $1.endpoint) }
@@ -147,10 +169,28 @@ public struct Gateway {
                     presharedKey: sealed.presharedKey,
                     endpoint: peer.endpoint,
                     roaming: peer.roaming,
+                    acceptSuccessors: peer.acceptSuccessors,
                     keepalive: peer.keepalive
                 )
             }
         }
+    }
+
+    private func services(
+        timestamps: TimestampReservation,
+        store: StateFile,
+        ledger: RotationLedger
+    ) -> HandshakeServices {
+        let names = configuration.peers.map(\.name)
+        let logger = logger
+        return HandshakeServices(
+            timestamps: timestamps,
+            store: store,
+            notify: { peer, notice in
+                RotationLog(logger: logger, ledger: ledger).note(notice, peer: peer, names: names)
+            },
+            complain: { what, why in logger.error("\(what)", metadata: ["error": "\(why)"]) }
+        )
     }
 
     private func topology(databases: [ForwardingDatabase], counters: [PeerCounters], mtus: [Int]) throws -> LaneTopology

@@ -95,7 +95,7 @@ public struct PeerCounters: Sendable {
 /// What one lane knows of one key pair, for the timers and the loss report; times are nanoseconds since boot, 0 for
 /// never.
 public struct SessionCounters: Sendable {
-    let block = CounterBlock(count: 7)
+    let block = CounterBlock(count: 9)
 
     /// All at zero.
     public init() {}
@@ -114,6 +114,17 @@ public struct SessionCounters: Sendable {
     public var receiveEdge: UInt64 { block[5] }
     /// How many datagrams arrived on receive lane 0.
     public var received: UInt64 { block[6] }
+
+    /// Datagrams whose counter had been seen.
+    public var duplicates: UInt64 { block[7] }
+    /// Datagrams that arrived behind a later one of their lane.
+    public var reordered: UInt64 { block[8] }
+
+    @inline(__always)
+    func noteDuplicate() { block.add(1, at: 7) }
+
+    @inline(__always)
+    func noteReordered() { block.add(1, at: 8) }
 
     @inline(__always)
     func noteSent(now: UInt64, data: Bool, counter: UInt64) {

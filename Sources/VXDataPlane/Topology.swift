@@ -107,6 +107,10 @@ struct Peer: ~Copyable {
     let roaming: Bool
     let counters: PeerCounters
     var endpoint: Endpoint?
+    /// The largest frame that the path carries, Ethernet header included.
+    var largestFrame = Int.max
+    /// What that comes from, in bytes of IP packet; nil until known.
+    var pathMTU: Int?
     /// The newest confirmed pair, which frames are sealed under.
     var sending: UnsafeMutablePointer<TransportSession>?
     var waiting = WaitingQueue()

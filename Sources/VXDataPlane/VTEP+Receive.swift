@@ -29,7 +29,9 @@ extension VTEP {
         let receive = session.pointee.receiveLane(at: lane / threads)
         switch receive.pointee.window.check(header.counter) {
         case .fresh: break
-        case .replayed: return drops.count(.replayed)
+        case .replayed:
+            session.pointee.counters.noteDuplicate()
+            return drops.count(.replayed)
         case .outside: return drops.count(.outsideWindow)
         }
         let peer = Int(session.pointee.peer.rawValue)
@@ -50,6 +52,7 @@ extension VTEP {
         receive.pointee.window.mark(header.counter)
         peers[peer].counters.countReceivedDatagram()
         session.pointee.counters.noteReceived(now: now.nanoseconds, data: length > 0)
+        if !isNewest { session.pointee.counters.noteReordered() }
         if lane == 0 { session.pointee.counters.noteReport(edge: receive.pointee.window.edge) }
         if !session.pointee.isConfirmed { confirm(session, from: source) }
         // Only lane 0's newest datagram moves the endpoint: an old one, delayed or replayed from elsewhere, does not.
@@ -190,7 +193,7 @@ extension VTEP {
     @inline(never)
     @_semantics("no_performance_analysis")
     private mutating func move(_ peer: Int, to source: Endpoint) {
-        peers[peer].endpoint = source
+        setEndpoint(source, of: PeerIndex(UInt16(peer)))
         raise(.endpointMoved(PeerIndex(UInt16(peer)), to: source))
     }
 

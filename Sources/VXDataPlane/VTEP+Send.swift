@@ -49,7 +49,7 @@ extension VTEP {
         let network = flood.network
         let memberCount = networks[network].members.count
         while flood.next < memberCount {
-            if outgoing.room == 0 || scratch.room == 0 { return .batchFull }
+            if !canForward { return .batchFull }
             let peer = networks[network].members[flood.next]
             flood.next &+= 1
             if networks[network].mode == .plaintext {
@@ -100,6 +100,10 @@ extension VTEP {
             wait(frame, count: count, network: network, peer: peer, now: now)
             return
         }
+        if count > peers[Int(peer.rawValue)].largestFrame {
+            handleTooBig(frame, count: count, network: network, session: session, now: now)
+            return
+        }
         seal(frame, count: count, network: network, into: frame - Self.headroom, session: session, now: now)
     }
 
@@ -132,17 +136,24 @@ extension VTEP {
             wait(frame, count: count, network: network, peer: peer, now: now)
             return
         }
+        if count > peers[Int(peer.rawValue)].largestFrame {
+            handleTooBig(frame, count: count, network: network, session: session, now: now)
+            return
+        }
         seal(frame, count: count, network: network, into: scratch.take(), session: session, now: now)
     }
 
     /// The pair that frames to the peer are sealed under, while it is young enough.
     @inline(__always)
     func usableSession(of peer: PeerIndex, now: Instant) -> UnsafeMutablePointer<TransportSession>? {
-        guard let session = peers[Int(peer.rawValue)].sending,
-            now.since(session.pointee.createdAt) < TransportLimits.rejectAfterTime,
-            session.pointee.sendCounter < TransportLimits.rejectAfterMessages
-        else { return nil }
+        guard let session = peers[Int(peer.rawValue)].sending, isYoung(session, now: now) else { return nil }
         return session
+    }
+
+    @inline(__always)
+    func isYoung(_ session: UnsafeMutablePointer<TransportSession>, now: Instant) -> Bool {
+        now.since(session.pointee.createdAt) < TransportLimits.rejectAfterTime
+            && session.pointee.sendCounter < TransportLimits.rejectAfterMessages
     }
 
     @inline(__always)

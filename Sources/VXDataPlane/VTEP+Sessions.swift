@@ -24,16 +24,16 @@ extension VTEP {
         if peers[peer].sending == session { peers[peer].sending = nil }
     }
 
-    /// The report of what arrived under the pair, type byte first, every announced lane in order (protocol.md, 5). Lanes
-    /// of other threads are reported as they were when those threads last said so, which with one thread is none.
-    public func report(of index: ReceiverIndex) -> [UInt8]? {
-        guard let session = sessions.find(index) else { return nil }
+    /// Reports under the pair itself what arrived under it (protocol.md, 5), also when a newer one is sent under.
+    /// - Returns: false when the pair is gone or may not be sent under.
+    public mutating func sendReport(of index: ReceiverIndex, now: Instant) -> Bool {
+        guard let session = sessions.find(index), session.pointee.isInitiator || session.pointee.isConfirmed,
+            isYoung(session, now: now)
+        else { return false }
         let counters = session.pointee.counters
         let highest = max(counters.receiveEdge, 1) - 1
-        return [ControlType.report.rawValue]
-            + [highest, counters.received].flatMap { number in
-                stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
-            }
+        let report = ControlMessage.report([.init(highestCounter: highest, received: counters.received)])
+        return sendControl(report.bytes, under: session, now: now)
     }
 
     /// Lets the pair go and wipes this lane's hold on its keys.
@@ -59,16 +59,20 @@ extension VTEP {
     /// Sends one control message, type byte first, under the peer's sending pair.
     /// - Returns: false when there is no usable pair, or the message is larger than a datagram of this node.
     public mutating func sendControl(_ message: [UInt8], to peer: PeerIndex, now: Instant) -> Bool {
-        guard let session = usableSession(of: peer, now: now), canForward,
-            message.count + Self.headroom + Self.tailroom <= scratch.slotSize
-        else { return false }
+        guard let session = usableSession(of: peer, now: now) else { return false }
+        return sendControl(message, under: session, now: now)
+    }
+
+    private mutating func sendControl(
+        _ message: [UInt8],
+        under session: UnsafeMutablePointer<TransportSession>,
+        now: Instant
+    ) -> Bool {
+        guard canForward, message.count + Self.headroom + Self.tailroom <= scratch.slotSize else { return false }
         let datagram = scratch.take()
         let record = datagram + SealedHeader.length
         Self.writeRecordHeader(kind: RecordHeader.controlKind, length: message.count, at: record)
-        message.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return }
-            (record + RecordHeader.length).copyMemory(from: base, byteCount: bytes.count)
-        }
+        (record + RecordHeader.length).copyBytes(message)
         return sealDatagram(
             datagram,
             records: record,
@@ -92,6 +96,11 @@ extension VTEP {
         guard let session = usableSession(of: peer, now: now), peers[place].endpoint != nil else { return .finished }
         while let frame = peers[place].waiting.first {
             if !canForward { return .batchFull }
+            if frame.count > peers[place].largestFrame {
+                handleTooBig(frame.base, count: frame.count, network: frame.network, session: session, now: now)
+                peers[place].waiting.removeFirst()
+                continue
+            }
             let slot = scratch.take()
             let copy = slot + Self.headroom
             copy.copyMemory(from: frame.base, byteCount: frame.count)
@@ -103,7 +112,11 @@ extension VTEP {
 
     /// Where datagrams to a peer go, from a handshake message or a changed configuration.
     public mutating func setEndpoint(_ endpoint: Endpoint, of peer: PeerIndex) {
-        peers[Int(peer.rawValue)].endpoint = endpoint
+        let place = Int(peer.rawValue)
+        peers[place].endpoint = endpoint
+        // Another path: frames of any size until the search has spoken.
+        peers[place].pathMTU = nil
+        applyPathMTU(place)
     }
 
     /// The pair that is sent under is the newest confirmed one, in every lane alike.

@@ -45,6 +45,12 @@ public struct VTEP: ~Copyable {
     let plaintextPeers: PlaceMap
     var sessions = SessionTable()
     var scratch: SlotArena
+    /// Answers to packets that are too big; given back when `delivered` is emptied.
+    var answers = SlotArena(slotSize: VTEP.answerSlot, slotCount: 64)
+    /// Where an answer is written that is not sent.
+    let spareAnswer = UnsafeMutableRawPointer.allocate(byteCount: VTEP.answerSlot, alignment: 64)
+    var answersSince = Instant(nanoseconds: 0)
+    var answersLeft: UInt64 = 0
     var flood = FloodCursor()
 
     /// What this lane dropped.
@@ -101,10 +107,11 @@ public struct VTEP: ~Copyable {
         for place in networks.indices { networks.deinitializeElement(at: place) }
         peers.deallocate()
         networks.deallocate()
+        spareAnswer.deallocate()
     }
 
     /// Whether `forward` may be called for one more frame before a flush.
-    public var canForward: Bool { outgoing.room > 0 && scratch.room > 0 }
+    public var canForward: Bool { outgoing.room >= Self.mostFragments && scratch.room >= Self.mostFragments }
 
     /// Whether one more datagram may be received before `delivered` is emptied.
     public var canReceive: Bool { delivered.room >= Self.mostFramesInDatagram }
@@ -116,7 +123,10 @@ public struct VTEP: ~Copyable {
     }
 
     /// Forgets the delivered frames, which the caller has written.
-    public mutating func removeDelivered() { delivered.removeAll() }
+    public mutating func removeDelivered() {
+        delivered.removeAll()
+        answers.giveBackAll()
+    }
 
     /// Takes the events away.
     public mutating func takeEvents() -> [DataPlaneEvent] {

@@ -35,6 +35,39 @@ public enum HandshakeConstants {
     static let mostPairs = 4
     /// Lanes of one node.
     static let mostLanes: UInt8 = 16
+    /// What the cookie replies' key is derived under.
+    static let cookieLabel = Array("vxseal cookie".utf8)
+    /// A cookie's secret is renewed after this; the one before it is still taken (protocol.md, 3).
+    static let cookieSecretTime = Interval.seconds(120)
+    /// Initiations from one source prefix, a second and at once.
+    static let initiationsPerSecond: UInt32 = 20
+    static let initiationBurst: UInt32 = 5
+
+    /// Path MTU (RFC 8899, 5.1; protocol.md, 5), in bytes of IP packet: what every path is taken to carry.
+    static let basePathMTU = 1280
+    /// MAX_PROBES.
+    static let mostProbes = 3
+    /// PROBE_TIMER follows the round trip within these.
+    static let leastProbeTimeout = Interval.seconds(1)
+    static let mostProbeTimeout = Interval.seconds(5)
+    /// Under traffic the size in use is tried again this often.
+    static let pathMTUConfirmation = Interval.seconds(10)
+    /// PMTU_RAISE_TIMER.
+    static let pathMTURaise = Interval.seconds(600)
+    /// Sizes tried at once, and how near the search comes.
+    static let probesAtOnce = 8
+    static let pathMTUGranularity = 4
+
+    /// A statement or proposal that waits for its answer is repeated after 1, 2, 4 ... 60 s (protocol.md, 6).
+    static let firstRepetition = Interval.seconds(1)
+    static let lastRepetition = Interval.seconds(60)
+    /// Pairs under a key that was retired end after this.
+    static let retiredKeyLinger = Interval.seconds(10)
+    /// After so many unanswered initiations the other key, or the other generation, is tried in turn.
+    static let failuresBeforeOther = 3
+    /// Reports on a pair that was replaced: the first covers what was on the way, the second what the first one was.
+    public static let closingReports: [Interval] = [.seconds(1), .seconds(3)]
+
     /// After a goodbye the pair still receives for this long, and no handshake is started.
     static let goodbyeLinger = Interval.seconds(1)
     /// Reports: their distance in a session's first ten seconds, and after.

@@ -18,11 +18,24 @@ extension HandshakeMachine {
             peer.pairs[place].activity = activity
             noteSilence(peer, place, now: now.instant)
         case .endpointMoved(let index, let endpoint):
-            peer(index)?.endpoint = endpoint
-            act(.endpoint(index, endpoint))
+            guard let peer = peer(index) else { return }
+            moved(peer, to: endpoint, now: now.instant)
+        case .endpointResolved(let index, let endpoint):
+            guard let peer = peer(index), peer.endpoint != endpoint, peer.sendingPair(at: now.instant) == nil else {
+                return
+            }
+            moved(peer, to: endpoint, now: now.instant)
+            if peer.pending == nil { initiate(peer, now: now) }
+        case .interfaceMTU(let index, let mtu):
+            guard let peer = peer(index) else { return }
+            peer.interfaceMTU = mtu
+            peer.pathMTU?.setInterfaceMTU(mtu, now: now.instant)
+            runPathMTU(peer, now: now.instant)
         case .control(let index, let pair, let message):
             guard let peer = peer(index) else { return }
             receiveControl(message, peer: peer, pair: pair, now: now)
+        case .stored(let number, let succeeded): stored(number, succeeded: succeeded, now: now)
+        case .promoted(let succeeded): promoted(succeeded: succeeded, now: now)
         case .erased: erased(now: now)
         case .shutdown: sayGoodbye(now: now.instant)
         }
@@ -36,7 +49,10 @@ extension HandshakeMachine {
             act(.send(response, to: peer.pairs[place].endpoint))
             return
         }
-        moveEndpoint(of: peer, to: peer.pairs[place].endpoint)
+        if mayMove(peer, to: peer.pairs[place].endpoint) {
+            moved(peer, to: peer.pairs[place].endpoint, now: now.instant)
+        }
+        peer.pairs[place].announcement = Repetition(now: now.instant + HandshakeConstants.firstRepetition)
         act(.activate(index, peer: peer.index, announce: true))
         takeIntoUse(place, of: peer, now: now)
     }
@@ -44,28 +60,41 @@ extension HandshakeMachine {
     private mutating func confirmed(_ index: ReceiverIndex, from source: Endpoint, now: Now) {
         guard let peer = owner(of: index), let place = peer.pair(index), !peer.pairs[place].isConfirmed else { return }
         peer.pairs[place].isConfirmed = true
+        noteKeys(of: peer, place, now: now)
         guard !peer.pairs[place].isInitiator else { return }
         if let timestamp = peer.pairs[place].timestamp {
             peer.committedTimestamp = max(peer.committedTimestamp ?? timestamp, timestamp)
         }
         peer.answeredAt = nil
         peer.seriesStart = nil
-        moveEndpoint(of: peer, to: source)
+        peer.failures = 0
+        if peer.pending == nil { peer.nextInitiation = nil }
+        if mayMove(peer, to: source) { moved(peer, to: source, now: now.instant) }
         act(.activate(index, peer: peer.index, announce: false))
         takeIntoUse(place, of: peer, now: now)
     }
 
-    private mutating func moveEndpoint(of peer: PeerMachine, to endpoint: Endpoint) {
-        guard peer.endpoint != endpoint, peer.endpoint == nil || peer.configuration.roaming else { return }
+    private func mayMove(_ peer: PeerMachine, to endpoint: Endpoint) -> Bool {
+        peer.endpoint != endpoint && (peer.endpoint == nil || peer.configuration.roaming)
+    }
+
+    /// Another place is another path.
+    private mutating func moved(_ peer: PeerMachine, to endpoint: Endpoint, now: Instant) {
         peer.endpoint = endpoint
+        peer.pathMTU = nil
+        peer.interfaceMTU = nil
         act(.endpoint(peer.index, endpoint))
     }
 
     /// A pair that may be sent under: the older ones only receive from now on.
     private mutating func takeIntoUse(_ place: Int, of peer: PeerMachine, now: Now) {
         let pair = peer.pairs[place]
-        for older in peer.pairs.indices where peer.pairs[older].createdAt < pair.createdAt {
-            peer.pairs[older].supersededAt = peer.pairs[older].supersededAt ?? now.instant
+        for older in peer.pairs.indices
+        where peer.pairs[older].createdAt < pair.createdAt && peer.pairs[older].supersededAt == nil {
+            peer.pairs[older].supersededAt = now.instant
+            if peer.pairs[older].nextReport != nil {
+                peer.pairs[older].nextReport = now.instant + HandshakeConstants.closingReports[0]
+            }
         }
         peer.pairs[place].nextReport = now.instant + HandshakeConstants.earlyReport
         peer.notBefore = nil
@@ -107,6 +136,18 @@ extension HandshakeMachine {
         case .message(.report(let lanes)):
             guard let lane = lanes.first else { return }
             act(.reported(peer.index, pair, highest: lane.highestCounter, received: lane.received))
+        case .message(.pathMTUProbe(let size, let identifier)):
+            act(.control(peer.index, ControlMessage.pathMTUAcknowledgement(size: size, identifier: identifier).bytes))
+        case .message(.pathMTUAcknowledgement(let size, let identifier)):
+            peer.pathMTU?.acknowledge(size: Int(size), identifier: identifier, now: now.instant)
+            runPathMTU(peer, now: now.instant)
+        case .message(.successor(let body)): receiveSuccessor(body, peer: peer, pair: pair, now: now)
+        case .message(.successorAcknowledgement(let hash)):
+            receiveAcknowledgement(hash, peer: peer, pair: pair, now: now)
+        case .message(.psk(let step, let generation, let nonce)):
+            receivePSK(step, generation, nonce, peer: peer, pair: pair, now: now)
+        case .message(.pskConfirmation(let generation, let code)):
+            receivePSKConfirmation(generation, code, peer: peer, pair: pair, now: now)
         case .message(.ports): break
         case .message(.echoRequest), .message(.echoReply): drop(.unknownControl)
         case .drop(let reason): drop(reason)

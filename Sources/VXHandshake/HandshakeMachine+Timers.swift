@@ -11,7 +11,32 @@ extension HandshakeMachine {
         }
         renewIfOld(peer, place, now: now)
         keepAlive(peer, place, now: now.instant)
-        reportIfDue(peer, place, now: now.instant)
+        reportIfDue(peer, now: now.instant)
+        announceIfDue(peer, place, now: now)
+        continuePSK(peer, place, now: now)
+        runPathMTU(peer, now: now.instant)
+    }
+
+    /// Probes the path (protocol.md, 5), and tells the lanes when it carries more or less than they were told.
+    mutating func runPathMTU(_ peer: PeerMachine, now: Instant) {
+        guard let place = peer.sendingPair(at: now), let interfaceMTU = peer.interfaceMTU else { return }
+        let pair = peer.pairs[place]
+        if peer.pathMTU == nil {
+            peer.pathMTU = PathMTUSearch(
+                interfaceMTU: interfaceMTU,
+                roundTrip: pair.roundTrip,
+                firstIdentifier: randomness.number(),
+                now: now
+            )
+        }
+        let hasTraffic = pair.activity.sendCounter != peer.probedCounter
+        for probe in peer.pathMTU?.probes(now: now, hasTraffic: hasTraffic) ?? [] {
+            peer.probedCounter = pair.activity.sendCounter + 1
+            act(.probe(peer.index, size: probe.size, identifier: probe.identifier))
+        }
+        guard let current = peer.pathMTU?.current, current != peer.toldPathMTU else { return }
+        peer.toldPathMTU = current
+        act(.pathMTU(peer.index, current))
     }
 
     /// REJECT_AFTER_TIME; the silence of a replaced pair; the end of a goodbye; a response that was never confirmed.
@@ -50,7 +75,8 @@ extension HandshakeMachine {
         peer.pairs[place].unansweredSince = sent
     }
 
-    /// KEEPALIVE_TIMEOUT, and the configured keepalive.
+    /// KEEPALIVE_TIMEOUT, the configured keepalive, and the announcement of a new pair, which may have been lost: a
+    /// responder that restarted sends under nothing until it has come.
     private mutating func keepAlive(_ peer: PeerMachine, _ place: Int, now: Instant) {
         let pair = peer.pairs[place]
         let lastSent = pair.activity.lastSent ?? pair.createdAt
@@ -59,16 +85,27 @@ extension HandshakeMachine {
                 received > lastSent && now.since(received) >= HandshakeConstants.keepaliveTimeout
             } ?? false
         let isDue = peer.configuration.keepalive.map { now.since(lastSent) >= $0 } ?? false
-        guard owesAnswer || isDue else { return }
+        let isUnheard = !pair.isConfirmed && peer.pairs[place].announcement?.isDue(now) == true
+        guard owesAnswer || isDue || isUnheard else { return }
         peer.pairs[place].activity.lastSent = now
         act(.keepalive(peer.index))
     }
 
-    private mutating func reportIfDue(_ peer: PeerMachine, _ place: Int, now: Instant) {
-        guard let due = peer.pairs[place].nextReport, due <= now else { return }
-        let isEarly = now.since(peer.pairs[place].createdAt) < HandshakeConstants.lateReport
-        peer.pairs[place].nextReport =
-            now + (isEarly ? HandshakeConstants.earlyReport : HandshakeConstants.lateReport)
-        act(.report(peer.index, peer.pairs[place].localIndex))
+    /// Reports on the pair in use, and closing ones on those it replaced: what was on the way then, has come or is lost.
+    private mutating func reportIfDue(_ peer: PeerMachine, now: Instant) {
+        for place in peer.pairs.indices {
+            let pair = peer.pairs[place]
+            guard pair.isLive, let due = pair.nextReport, due <= now else { continue }
+            act(.report(peer.index, pair.localIndex))
+            let isRotating = state.rotation != nil || peer.pskExchange != nil
+            let isEarly = isRotating || now.since(pair.createdAt) < HandshakeConstants.lateReport
+            peer.pairs[place].nextReport =
+                now + (isEarly ? HandshakeConstants.earlyReport : HandshakeConstants.lateReport)
+            guard pair.supersededAt != nil else { continue }
+            peer.pairs[place].closingReports += 1
+            let sent = peer.pairs[place].closingReports
+            peer.pairs[place].nextReport =
+                sent < HandshakeConstants.closingReports.count ? now + HandshakeConstants.closingReports[sent] : nil
+        }
     }
 }

@@ -1,7 +1,8 @@
 public import VXCrypto
 public import VXWire
 
-/// The handshake side of the node: every sealed peer's initiations, key pairs and timers (protocol.md, 2 and 4).
+/// The handshake side of the node: every sealed peer's initiations, key pairs, timers, path MTU, and the rotations of
+/// identity and preshared keys (protocol.md, 2 to 6).
 ///
 /// Sans I/O: messages, lane events and the time come in by `handleDatagram`, `handle` and `handleTimeout`; after each of
 /// them `nextAction` is polled until it is nil, and `nextTimeout` says when to come back at the latest. A call too many is
@@ -9,15 +10,22 @@ public import VXWire
 ///
 /// What a peer sends that does not fit becomes `dropped(reason)`, and leaves all state as it was.
 public struct HandshakeMachine: ~Copyable {
-    let identity: StaticKeyPair
+    /// The node's key, and behind it the one that replaces it while a rotation is open.
+    var identities: [LocalIdentity]
     let name: String
     let lanes: UInt8
     let randomness: HandshakeRandomness
-    let mac1Key: [UInt8]
     let features = HandshakeConstants.aggregation
     let peers: [PeerMachine]
+    var state: DurableState
+    var cookies = CookieChecker()
+    /// What waits for the state's number to be on disk.
+    var afterStore: [UInt64: AfterStore] = [:]
+    var isPromoting = false
     private let peerByIndex: [PeerIndex: PeerMachine]
-    private let peerByKey: [PublicKey: PeerMachine]
+    /// By every key that is or was a peer's.
+    private var peerByKey: [PublicKey: PeerMachine] = [:]
+    private var storeNumber: UInt64 = 0
     /// The owner of every index that is pending or live.
     private var owners: [UInt32: PeerMachine] = [:]
     private var lastTimestamp: TAI64N
@@ -27,29 +35,41 @@ public struct HandshakeMachine: ~Copyable {
     /// A node with no session yet.
     /// - Parameters:
     ///   - identity: this node's key pair.
+    ///   - successor: the key pair of the rotation that `state` says is open.
     ///   - name: sent to peers in `hello`.
     ///   - lanes: how many lanes this node sends on, 1 to 16.
     ///   - peers: the sealed peers.
+    ///   - state: what rotations left on disk. Records of keys that are not configured are dropped.
     ///   - lastTimestamp: no initiation's label is at or below this; from the state directory.
     ///   - randomness: `system`, but for tests.
     public init(
         identity: StaticKeyPair,
+        successor: StaticKeyPair? = nil,
         name: String,
         lanes: UInt8,
         peers: [HandshakePeer],
+        state: DurableState = DurableState(),
         lastTimestamp: TAI64N,
         randomness: HandshakeRandomness = .system
     ) {
         precondition((1...HandshakeConstants.mostLanes).contains(lanes), "lane counts are 1 to 16")
-        self.identity = identity
+        precondition(
+            state.rotation?.newKey == successor?.publicKey,
+            "an open rotation and its key come together"
+        )
+        identities = [LocalIdentity(identity)] + (successor.map { [LocalIdentity($0)] } ?? [])
         self.name = name
         self.lanes = lanes
         self.lastTimestamp = lastTimestamp
         self.randomness = randomness
-        mac1Key = HandshakeMessage.mac1Key(for: identity.publicKey)
-        self.peers = peers.map(PeerMachine.init)
+        self.state = state
+        self.state.peers.removeAll { record in !peers.contains { $0.publicKey == record.configuredKey } }
+        self.peers = peers.map { PeerMachine($0, record: state.peer($0.publicKey)) }
         peerByIndex = Dictionary(uniqueKeysWithValues: self.peers.map { ($0.index, $0) })
-        peerByKey = Dictionary(uniqueKeysWithValues: self.peers.map { ($0.configuration.publicKey, $0) })
+        for peer in self.peers where isBehind(peer) {
+            peer.announcement = Repetition(now: Instant(nanoseconds: 0))
+        }
+        indexKeys()
     }
 
     /// The next thing to do; nil when there is none.
@@ -66,8 +86,9 @@ public struct HandshakeMachine: ~Copyable {
     /// Schedules the first initiations, spread over the first moments: 5 ms a peer, at most 5 s.
     public mutating func start(now: Instant) {
         let spread = UInt32(min(peers.count * 5, 5000))
-        for peer in peers where peer.endpoint != nil {
-            peer.nextInitiation = now + .milliseconds(UInt64(randomness.below(spread)))
+        for peer in peers {
+            if peer.endpoint != nil { peer.nextInitiation = now + .milliseconds(UInt64(randomness.below(spread))) }
+            updateState(of: peer, now: now)
         }
     }
 
@@ -82,6 +103,7 @@ public struct HandshakeMachine: ~Copyable {
             runPairTimers(peer, now: now)
             if let due = peer.nextInitiation, due <= now.instant { initiate(peer, now: now) }
         }
+        endOverlap(now: now)
     }
 
     // MARK: - What the other files of this type share
@@ -92,7 +114,25 @@ public struct HandshakeMachine: ~Copyable {
 
     func peer(_ index: PeerIndex) -> PeerMachine? { peerByIndex[index] }
 
-    func peer(holding key: PublicKey) -> PeerMachine? { peerByKey[key] }
+    /// The peer whose key this is, or was before a rotation.
+    func peer(knownBy key: PublicKey) -> PeerMachine? { peerByKey[key] }
+
+    /// Changes what is remembered of a peer; `store` brings it to disk.
+    mutating func commit(_ record: PeerRecord, of peer: PeerMachine) {
+        peer.record = record
+        state.set(record)
+        indexKeys()
+    }
+
+    private mutating func indexKeys() {
+        peerByKey = [:]
+        for peer in peers { for key in peer.record.retiredKeys { peerByKey[key] = peer } }
+        // Keys in use come last: none of them is hidden by another peer's past.
+        for peer in peers {
+            if let pending = peer.record.pendingKey { peerByKey[pending] = peer }
+            peerByKey[peer.record.key] = peer
+        }
+    }
 
     func owner(of index: ReceiverIndex) -> PeerMachine? { owners[index.rawValue] }
 
@@ -118,11 +158,32 @@ public struct HandshakeMachine: ~Copyable {
     /// The greatest label used; the caller keeps an hour more than this on disk.
     public var greatestTimestamp: TAI64N { lastTimestamp }
 
+    /// Has the state written, and `next` happen once it is.
+    mutating func store(_ next: AfterStore) {
+        storeNumber += 1
+        afterStore[storeNumber] = next
+        act(.store(state, number: storeNumber))
+    }
+
     mutating func updateState(of peer: PeerMachine, now: Instant) {
         let state: PeerState =
-            peer.sendingPair(at: now) != nil ? .established : peer.seriesStart != nil ? .handshaking : .down
+            peer.record.isFrozen
+            ? .contested
+            : peer.sendingPair(at: now) != nil ? .established : peer.seriesStart != nil ? .handshaking : .down
         guard state != peer.reportedState else { return }
         peer.reportedState = state
         act(.peerState(peer.index, state))
     }
+}
+
+/// What happens once the state is on disk. A state that could not be written leaves everything as it was.
+enum AfterStore {
+    /// Nothing depends on it.
+    case nothing
+    /// Tell the peer that its successor is stored.
+    case acknowledgeSuccessor(PeerMachine, ReceiverIndex, acknowledgement: [UInt8], previous: PeerRecord)
+    /// Tell the peers of the successor.
+    case announce(previous: DurableState)
+    /// Send the messages of a preshared key's rotation.
+    case pskMessages(PeerMachine, [[UInt8]], previous: PeerRecord)
 }

@@ -13,6 +13,8 @@ public struct HandshakePeer: Sendable {
     public let endpoint: Endpoint?
     /// Whether it may move.
     public let roaming: Bool
+    /// Whether the peer may name its successor key itself.
+    public let acceptSuccessors: Bool
     /// Something is sent at least this often, to keep a translator's mapping; nil for never.
     public let keepalive: Interval?
 
@@ -23,6 +25,7 @@ public struct HandshakePeer: Sendable {
         presharedKey: PresharedKey,
         endpoint: Endpoint?,
         roaming: Bool,
+        acceptSuccessors: Bool = true,
         keepalive: Interval?
     ) {
         self.index = index
@@ -30,6 +33,7 @@ public struct HandshakePeer: Sendable {
         self.presharedKey = presharedKey
         self.endpoint = endpoint
         self.roaming = roaming
+        self.acceptSuccessors = acceptSuccessors
         self.keepalive = keepalive
     }
 }
@@ -106,6 +110,14 @@ public enum LaneEvent: Sendable {
     case rekeyRequested(PeerIndex)
     /// An authenticated datagram moved the peer.
     case endpointMoved(PeerIndex, to: Endpoint)
+    /// The name in the configuration stands for this address now.
+    case endpointResolved(PeerIndex, Endpoint)
+    /// What the interface towards the peer carries, in bytes of IP packet.
+    case interfaceMTU(PeerIndex, Int)
+    /// The state of this number is on disk, or could not be written.
+    case stored(UInt64, succeeded: Bool)
+    /// The old private key is gone from the key file, or could not be replaced.
+    case promoted(succeeded: Bool)
     /// An authenticated control message, type byte first.
     case control(PeerIndex, ReceiverIndex, [UInt8])
     /// The lanes have erased all pairs after a jump of the clocks.
@@ -140,6 +152,8 @@ public enum PeerState: String, Sendable {
     case handshaking
     /// Frames flow.
     case established
+    /// Two different successor keys were stated in its name: the operator decides.
+    case contested
 }
 
 /// What the handshake wants done.
@@ -158,8 +172,16 @@ public enum HandshakeAction: Sendable {
     case keepalive(PeerIndex)
     /// Send a control message, type byte first.
     case control(PeerIndex, [UInt8])
-    /// Send a report of the pair.
+    /// Send a report of the pair under the pair itself.
     case report(PeerIndex, ReceiverIndex)
+    /// Send a path-MTU probe that makes an IP packet of `size` bytes.
+    case probe(PeerIndex, size: Int, identifier: UInt32)
+    /// Packets to the peer may measure so many bytes of IP packet.
+    case pathMTU(PeerIndex, Int)
+    /// Write the state to disk, then answer with `stored` and the number.
+    case store(DurableState, number: UInt64)
+    /// Replace the key file's key by the rotation's new one, then answer with `promoted`.
+    case promote(PublicKey)
     /// Give up the frames that wait for the peer.
     case dropWaiting(PeerIndex)
     /// For `status`.
@@ -172,6 +194,30 @@ public enum HandshakeAction: Sendable {
     case reported(PeerIndex, ReceiverIndex, highest: UInt64, received: UInt64)
     /// The name the peer gives itself; shown, never trusted.
     case name(PeerIndex, String)
+    /// Something that the log should say once.
+    case notice(PeerIndex?, RotationNotice)
     /// A message was dropped.
     case dropped(DropReason)
+}
+
+/// What rotations have to tell the operator.
+public enum RotationNotice: Sendable {
+    /// The peer's new key is stored and waits for its first session.
+    case successorAccepted(PublicKey)
+    /// The peer uses its new key.
+    case peerSwitched(PublicKey)
+    /// Two different successors were stated.
+    case successorConflict
+    /// The peer has stored this node's new key.
+    case acknowledged
+    /// The peer has a session with this node's new key.
+    case switched
+    /// The overlap is over, and the peer still knows the old key alone.
+    case leftBehind
+    /// This node's old key is erased.
+    case rotationEnded
+    /// Both sides use the preshared key of this generation.
+    case pskRotated(UInt8)
+    /// The state could not be written; what depended on it did not happen.
+    case storeFailed
 }

@@ -22,6 +22,8 @@ struct KeyPair {
     let timestamp: TAI64N?
     /// How long the handshake took; the initiator's only.
     let roundTrip: Interval?
+    /// The keys it came from.
+    let credentials: Credentials
     var stage: Stage
     /// The peer is known to hold the keys.
     var isConfirmed = false
@@ -30,9 +32,13 @@ struct KeyPair {
     /// The end of a goodbye's linger.
     var endsAt: Instant?
     var activity = PairActivity()
+    /// When the initiator says again that it holds the keys, until it hears anything under them.
+    var announcement: Repetition?
     /// Since when the peer owes an answer to records.
     var unansweredSince: Instant?
     var nextReport: Instant?
+    /// Reports that were sent since a newer pair took over.
+    var closingReports = 0
 
     var isLive: Bool {
         switch stage {

@@ -4,17 +4,22 @@ import VXWire
 /// What the handshake knows of one peer. `HandshakeMachine` drives it; nothing here sends or decides.
 final class PeerMachine {
     let configuration: HandshakePeer
-    let mac1Key: [UInt8]
     var endpoint: Endpoint?
+    /// What rotations changed; what of it must survive is on disk.
+    var record: PeerRecord
 
     /// Our initiation that waits for its response.
     var pending: PendingInitiation?
     /// When the series of unanswered initiations began (REKEY_ATTEMPT_TIME counts from here).
     var seriesStart: Instant?
+    /// Initiations of this series that were not answered.
+    var failures = 0
     /// When to initiate next, whether again or for the first time.
     var nextInitiation: Instant?
     /// No initiation of ours before this (after a goodbye).
     var notBefore: Instant?
+    /// For mac2 of the next initiation.
+    var cookie: ReceivedCookie?
 
     /// Newest last, at most four that are not retiring.
     var pairs: [KeyPair] = []
@@ -27,13 +32,30 @@ final class PeerMachine {
     var staleAnswerAt: Instant?
     var reportedState = PeerState.down
 
-    init(_ configuration: HandshakePeer) {
+    var pathMTU: PathMTUSearch?
+    /// What the lanes were last told.
+    var toldPathMTU: Int?
+    /// What the interface towards the peer carries, once known.
+    var interfaceMTU: Int?
+    /// The send counter that the last probes were decided by.
+    var probedCounter: UInt64 = 0
+
+    /// When this node's successor statement is due again; nil when the peer has acknowledged it.
+    var announcement: Repetition?
+    /// The rotation of the preshared key that is under way.
+    var pskExchange: PSKExchange?
+
+    init(_ configuration: HandshakePeer, record: PeerRecord) {
         self.configuration = configuration
-        mac1Key = HandshakeMessage.mac1Key(for: configuration.publicKey)
+        var record = record
+        // Another key in the file starts over (protocol.md, 6).
+        if record.psk?.origin != configuration.presharedKey.fingerprint { record.psk = nil }
+        self.record = record
         endpoint = configuration.endpoint
     }
 
     var index: PeerIndex { configuration.index }
+    var psk: PSKRecord { record.psk ?? PSKRecord(configured: configuration.presharedKey) }
 
     /// The pair that is sent under: the newest that may be.
     func sendingPair(at now: Instant) -> Int? {
@@ -50,4 +72,18 @@ struct PendingInitiation: ~Copyable {
     let handshake: InitiatorHandshake
     let localIndex: ReceiverIndex
     let sentAt: Instant
+    let credentials: Credentials
+    /// What a cookie reply to it is bound to.
+    let mac1: [UInt8]
+}
+
+/// Which keys a handshake runs with.
+struct Credentials {
+    /// This node's key.
+    let local: StaticKeyPair
+    /// The peer's key.
+    let remote: PublicKey
+    /// The generation of the preshared key.
+    let generation: UInt8
+    let psk: PresharedKey
 }

@@ -22,6 +22,12 @@ public enum DurableFile {
         try synchronizeDirectory(of: path)
     }
 
+    /// Puts a whole file in another's place, in the same directory.
+    public static func move(_ path: String, to target: String) throws(SystemCallError) {
+        if rename(path, target) < 0 { throw .last("rename", "\(path) to \(target)") }
+        try synchronizeDirectory(of: target)
+    }
+
     private static func create(_ path: String, bytes: [UInt8], mode: UInt32) throws(SystemCallError) {
         let number = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
         if number < 0 { throw .last("open", path) }

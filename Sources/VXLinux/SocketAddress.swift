@@ -12,6 +12,20 @@ struct SocketAddress {
         set(endpoint)
     }
 
+    /// Copies an address of either family; nil for any other.
+    init?(reading address: UnsafePointer<sockaddr>) {
+        let size: Int
+        switch CInt(address.pointee.sa_family) {
+        case AF_INET: size = MemoryLayout<sockaddr_in>.size
+        case AF_INET6: size = MemoryLayout<sockaddr_in6>.size
+        default: return nil
+        }
+        length = socklen_t(size)
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: size))
+        }
+    }
+
     @inline(__always)
     mutating func set(_ endpoint: Endpoint) {
         switch endpoint.address {

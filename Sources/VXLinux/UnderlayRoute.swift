@@ -7,21 +7,61 @@ public enum UnderlayRoute {
     /// The MTU in bytes of the route to an endpoint, or nil when there is none. A connected UDP socket asks for it without
     /// sending anything (ip(7), IP_MTU).
     public static func mtu(towards endpoint: Endpoint) -> Int? {
-        let isIPv6 = endpoint.address.isIPv6
-        let number = socket(isIPv6 ? AF_INET6 : AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard let descriptor = connectedSocket(to: endpoint) else { return nil }
+        return routeMTU(of: descriptor, isIPv6: endpoint.address.isIPv6)
+    }
+
+    /// The MTU in bytes of the interface that packets to an endpoint leave by, or nil when there is none. What ICMP said of
+    /// the path, which anybody may forge, has no part in it, but where the interface can't be told by its address.
+    public static func interfaceMTU(towards endpoint: Endpoint) -> Int? {
+        guard let descriptor = connectedSocket(to: endpoint) else { return nil }
+        var local = SocketAddress()
+        let named = withUnsafeMutablePointer(to: &local.storage) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(descriptor.rawValue, $0, &local.length)
+            }
+        }
+        if named == 0, let name = interface(with: local.endpoint.address) {
+            let mtu = vx_interface_mtu(descriptor.rawValue, name)
+            if mtu > 0 { return Int(mtu) }
+        }
+        return routeMTU(of: descriptor, isIPv6: endpoint.address.isIPv6)
+    }
+
+    private static func connectedSocket(to endpoint: Endpoint) -> FileDescriptor? {
+        let family = endpoint.address.isIPv6 ? AF_INET6 : AF_INET
+        let number = socket(family, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard number >= 0 else { return nil }
         let descriptor = FileDescriptor(owning: number)
         let address = SocketAddress(endpoint)
         let connected = withUnsafePointer(to: address.storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor.rawValue, $0, address.length)
-            }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(number, $0, address.length) }
         }
+        guard connected == 0 else { return nil }
+        return descriptor
+    }
+
+    private static func routeMTU(of descriptor: borrowing FileDescriptor, isIPv6: Bool) -> Int? {
         var value: CInt = 0
         let level = CInt(isIPv6 ? IPPROTO_IPV6 : IPPROTO_IP)
-        guard connected == 0, vx_get_option(descriptor.rawValue, level, isIPv6 ? IPV6_MTU : IP_MTU, &value) == 0 else {
-            return nil
-        }
+        guard vx_get_option(descriptor.rawValue, level, isIPv6 ? IPV6_MTU : IP_MTU, &value) == 0 else { return nil }
         return Int(value)
+    }
+
+    /// The device that has an address; nil for loopback, where routers keep addresses that belong to no link.
+    private static func interface(with address: IPAddress) -> String? {
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&first) == 0 else { return nil }
+        defer { freeifaddrs(first) }
+        var next = first
+        while let entry = next {
+            next = entry.pointee.ifa_next
+            guard let socketAddress = entry.pointee.ifa_addr,
+                entry.pointee.ifa_flags & UInt32(IFF_LOOPBACK) == 0,
+                SocketAddress(reading: socketAddress)?.endpoint.address == address
+            else { continue }
+            return String(cString: entry.pointee.ifa_name)
+        }
+        return nil
     }
 }

@@ -1,7 +1,8 @@
+import VXCrypto
 import VXDataPlane
-import VXHandshake
+public import VXHandshake
 import VXLinux
-import VXWire
+public import VXWire
 
 /// The handshake thread: it owns the `HandshakeMachine`, the first socket of the sealed port's group in each family, and
 /// the list of key pairs that the lanes hold.
@@ -12,7 +13,12 @@ final class HandshakeLoop: @unchecked Sendable {
     private var machine: HandshakeMachine
     private let sockets: OwnedArray<UDPSocket>
     private let events: EventLoop
-    private let timestamps: TimestampReservation
+    private let services: HandshakeServices
+    /// The largest datagram that the lanes make.
+    private let largestDatagram: Int
+    private var established: Set<PeerIndex> = []
+    private var nextRouteCheck = Instant(nanoseconds: 0)
+    private var loadedUntil = Instant(nanoseconds: 0)
     private var lanes: [Mailbox<LaneCommand>] = []
     private var pairs: [ReceiverIndex: LanePair] = [:]
     private var clockGuard = ClockGuard()
@@ -31,11 +37,16 @@ final class HandshakeLoop: @unchecked Sendable {
     private static let tick = 200
     /// Datagrams taken before the other work gets its turn.
     private static let datagramsPerTurn = 64
+    /// After a turn that did not empty the socket, initiations need a cookie for this long.
+    private static let loadTime = Interval.seconds(1)
+    /// How often the interfaces towards the peers are asked for their MTU.
+    private static let routeCheckTime = Interval.seconds(10)
 
     init(
         machine: consuming HandshakeMachine,
         sockets: consuming OwnedArray<UDPSocket>,
-        timestamps: TimestampReservation,
+        services: HandshakeServices,
+        largestDatagram: Int,
         board: StatusBoard
     ) throws(SystemCallError) {
         let mailbox = try Mailbox<HandshakeMessage>()
@@ -46,7 +57,8 @@ final class HandshakeLoop: @unchecked Sendable {
         self.events = events
         self.machine = machine
         self.sockets = sockets
-        self.timestamps = timestamps
+        self.services = services
+        self.largestDatagram = largestDatagram
         self.board = board
     }
 
@@ -66,10 +78,13 @@ final class HandshakeLoop: @unchecked Sendable {
                 if ready[place] == 0 { readMailbox() } else { readSocket(Int(ready[place]) - 1) }
             }
             sampleActivity()
+            checkRoutes()
             machine.handleTimeout(now: now())
             carryOut()
         }
         for lane in lanes { lane.post(.stop) }
+        // Whoever asked too late still gets an answer.
+        for message in mailbox.takeAll() { if case .ask(let body) = message { body(self) } }
     }
 
     private func waitingTime() -> Int {
@@ -79,11 +94,29 @@ final class HandshakeLoop: @unchecked Sendable {
     }
 
     private func readSocket(_ place: Int) {
+        let isUnderLoad = Clocks.bootTime() < loadedUntil
         for _ in 0..<Self.datagramsPerTurn {
             guard let (datagram, source) = sockets[place].receive(limit: MessageType.initiation.size) else { return }
-            machine.handleDatagram(datagram, from: source, now: now())
+            machine.handleDatagram(datagram, from: source, isUnderLoad: isUnderLoad, now: now())
             carryOut()
         }
+        loadedUntil = Clocks.bootTime() + Self.loadTime
+    }
+
+    private func checkRoutes() {
+        let now = Clocks.bootTime()
+        guard now >= nextRouteCheck else { return }
+        nextRouteCheck = now + Self.routeCheckTime
+        for peer in established { tellInterfaceMTU(of: peer) }
+    }
+
+    /// What the interface carries, as far as the lanes' datagrams can use it.
+    private func tellInterfaceMTU(of peer: PeerIndex) {
+        guard let endpoint = board[peer]?.endpoint, let mtu = UnderlayRoute.interfaceMTU(towards: endpoint) else {
+            return
+        }
+        let limit = largestDatagram + VTEP.udpOverhead(isIPv6: endpoint.address.isIPv6)
+        machine.handle(.interfaceMTU(peer, min(mtu, limit)), now: now())
     }
 
     private func readMailbox() {
@@ -98,6 +131,8 @@ final class HandshakeLoop: @unchecked Sendable {
             case .retired(let index): retired(index)
             case .clockJumped: erase()
             case .rekey(let peer): tell(.rekeyRequested(peer))
+            case .resolved(let peer, let endpoint): tell(.endpointResolved(peer, endpoint))
+            case .ask(let body): body(self)
             case .stop:
                 tell(.shutdown)
                 isStopping = true
@@ -117,15 +152,19 @@ final class HandshakeLoop: @unchecked Sendable {
 
     private func retired(_ index: ReceiverIndex) {
         pairs[index]?.lanesToRetire -= 1
-        guard pairs[index]?.lanesToRetire == 0 else { return }
+        guard let pair = pairs[index], pair.lanesToRetire == 0 else { return }
         pairs[index] = nil
+        board.update(pair.peer) { $0.end(index) }
         tell(.retired(index))
     }
 
     private func erase() {
         guard !pairs.isEmpty else { return }
         // Whichever thread noticed first: all of them let go, and answers of lanes that are still due find nothing.
-        for index in pairs.keys { for lane in lanes { lane.post(.retire(index)) } }
+        for (index, pair) in pairs {
+            for lane in lanes { lane.post(.retire(index)) }
+            board.update(pair.peer) { $0.end(index) }
+        }
         pairs.removeAll()
         tell(.erased)
     }
@@ -166,25 +205,39 @@ final class HandshakeLoop: @unchecked Sendable {
             case .retire(let index): for lane in lanes { lane.post(.retire(index)) }
             case .keepalive(let peer): lanes.first?.post(.keepalive(peer))
             case .control(let peer, let message): lanes.first?.post(.control(peer, message))
-            case .report(let peer, let index): lanes.first?.post(.report(peer, index))
+            case .report(_, let index): lanes.first?.post(.report(index))
+            case .probe(let peer, let size, let identifier):
+                lanes.first?.post(.probe(peer, size: size, identifier: identifier))
+            case .pathMTU(let peer, let bytes):
+                for lane in lanes { lane.post(.setPathMTU(peer, bytes)) }
+                board.update(peer) { $0.pathMTU = bytes }
+            case .store(let state, let number): store(state, number: number)
+            case .promote(let key): promote(key)
+            case .notice(let peer, let notice): services.notify(peer, notice)
             case .dropWaiting(let peer): for lane in lanes { lane.post(.dropWaiting(peer)) }
             case .endpoint(let peer, let endpoint):
                 for lane in lanes { lane.post(.setEndpoint(peer, endpoint)) }
-                board.update(peer) { $0.endpoint = endpoint }
+                board.update(peer) {
+                    $0.endpoint = endpoint
+                    $0.pathMTU = nil
+                }
+                if established.contains(peer) { tellInterfaceMTU(of: peer) }
             case .dropped(let reason): drops.count(reason)
             case .peerState(let peer, let state): board.update(peer) { $0.state = state }
             case .established(let peer, let index, let at, let roundTrip):
                 let counters = pairs[index]?.counters ?? []
                 board.update(peer) { $0.establish(index, at: at, roundTrip: roundTrip, counters: counters) }
+                established.insert(peer)
+                tellInterfaceMTU(of: peer)
             case .reported(let peer, let index, let highest, let received):
-                board.report(peer, session: index, highest: highest, received: received)
+                board.update(peer) { $0.report(index, highest: highest, received: received) }
             case .name(let peer, let name): board.update(peer) { $0.hello = name }
             }
         }
     }
 
     private func send(_ message: [UInt8], to endpoint: Endpoint) {
-        timestamps.extend(beyond: machine.greatestTimestamp)
+        services.timestamps.extend(beyond: machine.greatestTimestamp)
         for place in 0..<sockets.count where sockets[place].isIPv6 == endpoint.address.isIPv6 {
             if sockets[place].send(message, to: endpoint) != 0 { drops.count(.sendFailed) }
             return
@@ -213,4 +266,106 @@ final class HandshakeLoop: @unchecked Sendable {
             lane.post(.install(parameters))
         }
     }
+
+    // MARK: - Rotations
+
+    private func store(_ state: DurableState, number: UInt64) {
+        let succeeded = attempt("the state directory") { try services.store.write(state) }
+        machine.handle(.stored(number, succeeded: succeeded), now: now())
+    }
+
+    private func promote(_ key: PublicKey) {
+        let old = machine.rotationSnapshot.publicKey
+        let succeeded = attempt("the key file") { try services.store.promoteSuccessor(replacing: old, by: key) }
+        machine.handle(.promoted(succeeded: succeeded), now: now())
+    }
+
+    private func attempt(_ place: String, _ body: () throws -> Void) -> Bool {
+        do {
+            try body()
+            return true
+        } catch {
+            services.complain("\(place) cannot be written", "\(error)")
+            return false
+        }
+    }
+
+    /// On the handshake thread: see `Runtime`.
+    func rotateIdentity(overlap: Interval) -> RotationOutcome {
+        guard machine.rotationSnapshot.rotation == nil else { return .refused("a rotation is open already") }
+        let key = StaticKeyPair()
+        do {
+            try services.store.writeSuccessor(key)
+            try machine.startRotation(to: key, overlap: overlap, now: now())
+        } catch {
+            return .refused("\(error)")
+        }
+        carryOut()
+        guard machine.rotationSnapshot.rotation != nil else {
+            services.store.discardSuccessor()
+            return .refused("the state directory cannot be written; see the daemon's log")
+        }
+        return .started
+    }
+
+    func rotatePSK(with peer: PeerIndex) -> RotationOutcome {
+        do {
+            try machine.startPSKRotation(with: peer, now: now())
+        } catch {
+            switch error {
+            case .noSession: return .refused("there is no session with the peer to agree on a key in")
+            case .lastGeneration: return .refused("255 rotations have been made; replace the key file on both sides")
+            case .unknownPeer: return .refused("no sealed peer of that name")
+            }
+        }
+        carryOut()
+        return .started
+    }
+
+    func accept(_ key: PublicKey, of peer: PeerIndex) -> RotationOutcome {
+        defer { carryOut() }
+        return machine.accept(key, of: peer, now: now())
+            ? .started : .refused("the key is this node's own, another peer's, or none that anybody can hold")
+    }
+
+    func forget(_ peer: PeerIndex) -> RotationOutcome {
+        defer { carryOut() }
+        return machine.forget(peer, now: now()) ? .started : .refused("no sealed peer of that name")
+    }
+
+    var rotationSnapshot: RotationSnapshot { machine.rotationSnapshot }
+}
+
+/// What the handshake thread uses of the rest of the daemon.
+public struct HandshakeServices: Sendable {
+    let timestamps: TimestampReservation
+    let store: any StateStore
+    let notify: @Sendable (PeerIndex?, RotationNotice) -> Void
+    let complain: @Sendable (_ what: String, _ why: String) -> Void
+
+    /// From its parts.
+    /// - Parameters:
+    ///   - timestamps: what keeps initiations' labels rising.
+    ///   - store: where rotations' state is kept.
+    ///   - notify: hears of what rotations have to tell; about this node itself without a peer.
+    ///   - complain: hears of a disk that refuses.
+    public init(
+        timestamps: TimestampReservation,
+        store: any StateStore,
+        notify: @escaping @Sendable (PeerIndex?, RotationNotice) -> Void,
+        complain: @escaping @Sendable (_ what: String, _ why: String) -> Void
+    ) {
+        self.timestamps = timestamps
+        self.store = store
+        self.notify = notify
+        self.complain = complain
+    }
+}
+
+/// What became of the wish for a rotation.
+public enum RotationOutcome: Sendable {
+    /// It is under way.
+    case started
+    /// It is not, because of this.
+    case refused(String)
 }

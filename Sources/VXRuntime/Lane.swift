@@ -115,8 +115,12 @@ final class Lane: @unchecked Sendable {
                 vtep.keepalive(peer, now: now)
             case .control(let peer, let message):
                 _ = vtep.sendControl(message, to: peer, now: now)
-            case .report(let peer, let index):
-                if let message = vtep.report(of: index) { _ = vtep.sendControl(message, to: peer, now: now) }
+            case .report(let index):
+                _ = vtep.sendReport(of: index, now: now)
+            case .probe(let peer, let size, let identifier):
+                _ = vtep.sendProbe(size: size, identifier: identifier, to: peer, now: now)
+            case .setPathMTU(let peer, let bytes):
+                vtep.setPathMTU(bytes, of: peer)
             case .dropWaiting(let peer):
                 vtep.dropWaiting(peer)
             case .setEndpoint(let peer, let endpoint):
@@ -132,6 +136,8 @@ final class Lane: @unchecked Sendable {
 
     private func drain(_ peer: PeerIndex, now: Instant) {
         while vtep.drainWaiting(peer, now: now) == .batchFull { flush() }
+        flush()
+        writeDelivered()
     }
 
     /// Reads until the device is empty, sending once a batch: no timer, so no latency is added.
@@ -151,6 +157,8 @@ final class Lane: @unchecked Sendable {
                 }
             }
             flush()
+            // Answers to packets that are too big for their peer.
+            writeDelivered()
             if count < Self.framesPerBatch { return }
         }
     }
@@ -255,7 +263,6 @@ final class Lane: @unchecked Sendable {
             switch event {
             case .confirmed(_, let peer, _):
                 drain(peer, now: Clocks.bootTime())
-                flush()
             case .handshakeNeeded, .endpointMoved, .control: break
             }
             handshake.post(.event(event))

@@ -9,7 +9,9 @@ enum LaneCommand: Sendable {
     case retire(ReceiverIndex)
     case keepalive(PeerIndex)
     case control(PeerIndex, [UInt8])
-    case report(PeerIndex, ReceiverIndex)
+    case report(ReceiverIndex)
+    case probe(PeerIndex, size: Int, identifier: UInt32)
+    case setPathMTU(PeerIndex, Int)
     case dropWaiting(PeerIndex)
     case setEndpoint(PeerIndex, Endpoint)
     case stop
@@ -23,5 +25,9 @@ enum HandshakeMessage: Sendable {
     /// The clocks jumped apart: the lane has erased its pairs.
     case clockJumped
     case rekey(PeerIndex)
+    /// The configured name of a peer stands for this address now.
+    case resolved(PeerIndex, Endpoint)
+    /// Something to be asked of the machine on its own thread.
+    case ask(@Sendable (HandshakeLoop) -> Void)
     case stop
 }

@@ -1,3 +1,4 @@
+public import VXCrypto
 import VXDataPlane
 public import VXHandshake
 public import VXLinux
@@ -16,21 +17,22 @@ public final class Runtime: Sendable {
     ///   - handshakeSockets: the first socket of each family's group.
     ///   - topology: networks and peers.
     ///   - ports: one lane's descriptors (this version runs one lane).
-    ///   - timestamps: what keeps initiations' labels rising.
+    ///   - services: what the handshake thread uses of the daemon.
     ///   - board: where peers' states are shown.
     public init(
         machine: consuming HandshakeMachine,
         handshakeSockets: consuming OwnedArray<UDPSocket>,
         topology: LaneTopology,
         ports: consuming LanePorts,
-        timestamps: TimestampReservation,
+        services: HandshakeServices,
         board: StatusBoard
     ) throws(SystemCallError) {
         self.board = board
         handshake = try HandshakeLoop(
             machine: machine,
             sockets: handshakeSockets,
-            timestamps: timestamps,
+            services: services,
+            largestDatagram: (topology.networks.map(\.maximumFrame).max() ?? 1514) + VTEP.headroom + VTEP.tailroom,
             board: board
         )
         lanes = [try Lane(number: 0, topology: topology, ports: ports, handshake: handshake.mailbox)]
@@ -50,6 +52,34 @@ public final class Runtime: Sendable {
 
     /// Starts a new handshake with a peer. From any thread.
     public func rekey(_ peer: PeerIndex) { handshake.mailbox.post(.rekey(peer)) }
+
+    /// Takes the address that a peer's configured name stands for now. From any thread.
+    public func resolved(_ peer: PeerIndex, to endpoint: Endpoint) { handshake.mailbox.post(.resolved(peer, endpoint)) }
+
+    /// Opens a rotation of this node's identity.
+    public func rotateIdentity(overlap: Interval) async -> RotationOutcome {
+        await ask { $0.rotateIdentity(overlap: overlap) }
+    }
+
+    /// Starts the rotation of a peer's preshared key.
+    public func rotatePSK(with peer: PeerIndex) async -> RotationOutcome { await ask { $0.rotatePSK(with: peer) } }
+
+    /// Takes `key` for the peer's.
+    public func accept(_ key: PublicKey, of peer: PeerIndex) async -> RotationOutcome {
+        await ask { $0.accept(key, of: peer) }
+    }
+
+    /// Goes back to what the configuration says of a peer.
+    public func forget(_ peer: PeerIndex) async -> RotationOutcome { await ask { $0.forget(peer) } }
+
+    /// Where the rotations stand.
+    public func rotationSnapshot() async -> RotationSnapshot { await ask { $0.rotationSnapshot } }
+
+    private func ask<Answer: Sendable>(_ body: @escaping @Sendable (HandshakeLoop) -> Answer) async -> Answer {
+        await withCheckedContinuation { continuation in
+            handshake.mailbox.post(.ask { continuation.resume(returning: body($0)) })
+        }
+    }
 
     /// The sum of every thread's drops. From any thread.
     public func drops(_ reason: DropReason) -> UInt64 {

@@ -1,10 +1,60 @@
 import Synchronization
-public import VXDataPlane
+import VXDataPlane
 public import VXHandshake
 public import VXWire
 
 /// What the handshake thread knows of each peer, for whoever asks for the status.
 public final class StatusBoard: Sendable {
+    /// Datagrams of all sessions that did not come as they were sent.
+    public struct Losses: Sendable, Equatable {
+        /// From the peer, never arrived.
+        public var received: UInt64 = 0
+        /// To the peer, never arrived, by its reports.
+        public var sent: UInt64 = 0
+        /// From the peer, twice; the second was dropped.
+        public var duplicated: UInt64 = 0
+        /// From the peer, behind a later one.
+        public var reordered: UInt64 = 0
+
+        /// None.
+        public init() {}
+
+        private init(received: UInt64, sent: UInt64, duplicated: UInt64, reordered: UInt64) {
+            self.received = received
+            self.sent = sent
+            self.duplicated = duplicated
+            self.reordered = reordered
+        }
+
+        static func + (left: Losses, right: Losses) -> Losses {
+            Losses(
+                received: left.received + right.received,
+                sent: left.sent + right.sent,
+                duplicated: left.duplicated + right.duplicated,
+                reordered: left.reordered + right.reordered
+            )
+        }
+    }
+
+    /// A session that stands or receives its last.
+    struct Session: Sendable {
+        /// By lane.
+        let counters: [SessionCounters]
+        var lostSent: UInt64 = 0
+        var isSuperseded = false
+        /// Reports on it that came after a newer one took over.
+        var closingReports = 0
+
+        var losses: Losses {
+            var losses = Losses()
+            losses.received = counters.first.map { $0.receiveEdge - min($0.received, $0.receiveEdge) } ?? 0
+            losses.sent = lostSent
+            losses.duplicated = counters.reduce(0) { $0 + $1.duplicates }
+            losses.reordered = counters.reduce(0) { $0 + $1.reordered }
+            return losses
+        }
+    }
+
     /// One peer's entry.
     public struct Entry: Sendable {
         /// Where it is.
@@ -19,13 +69,12 @@ public final class StatusBoard: Sendable {
         public var handshakes: UInt64 = 0
         /// The name the peer gives itself.
         public var hello: String?
-        /// Datagrams of this session that the peer did not get, by its last report.
-        public var lostSent: UInt64 = 0
-        /// The newest session's counters, by lane.
-        public var counters: [SessionCounters] = []
+        /// What the path carries, in bytes of IP packet, once known.
+        public var pathMTU: Int?
+        private var sessions: [ReceiverIndex: Session] = [:]
+        private var endedLosses = Losses()
 
-        /// The newest session.
-        var session: ReceiverIndex?
+        init(endpoint: Endpoint?) { self.endpoint = endpoint }
 
         mutating func establish(
             _ index: ReceiverIndex,
@@ -33,29 +82,33 @@ public final class StatusBoard: Sendable {
             roundTrip: Interval?,
             counters: [SessionCounters]
         ) {
-            session = index
             establishedAt = instant
             self.roundTrip = roundTrip ?? self.roundTrip
             handshakes += 1
-            lostReceivedBefore += lostReceivedNow
-            lostSentBefore += lostSent
-            lostSent = 0
-            self.counters = counters
+            for older in sessions.keys { sessions[older]?.isSuperseded = true }
+            sessions[index] = Session(counters: counters)
         }
 
-        private var lostReceivedBefore: UInt64 = 0
-        private var lostSentBefore: UInt64 = 0
-
-        private var lostReceivedNow: UInt64 {
-            counters.first.map { $0.receiveEdge > $0.received ? $0.receiveEdge - $0.received : 0 } ?? 0
+        mutating func end(_ index: ReceiverIndex) {
+            guard let session = sessions.removeValue(forKey: index) else { return }
+            endedLosses = endedLosses + session.losses
         }
 
-        /// Datagrams from the peer that did not arrive, over all sessions.
-        public var totalLostReceived: UInt64 { lostReceivedBefore + lostReceivedNow }
-        /// Datagrams to the peer that did not arrive, over all sessions, by its reports.
-        public var totalLostSent: UInt64 { lostSentBefore + lostSent }
+        mutating func report(_ index: ReceiverIndex, highest: UInt64, received: UInt64) {
+            guard received > 0, sessions[index] != nil else { return }
+            sessions[index]?.lostSent = highest + 1 > received ? highest + 1 - received : 0
+            if sessions[index]?.isSuperseded == true { sessions[index]?.closingReports += 1 }
+        }
 
-        init(endpoint: Endpoint?) { self.endpoint = endpoint }
+        /// Over all sessions.
+        public var losses: Losses { sessions.values.reduce(endedLosses) { $0 + $1.losses } }
+
+        /// Whether both ends have said their last of every session that was replaced.
+        public var isSettled: Bool {
+            sessions.values.allSatisfy {
+                !$0.isSuperseded || $0.closingReports >= HandshakeConstants.closingReports.count
+            }
+        }
     }
 
     private let entries: Mutex<[PeerIndex: Entry]>
@@ -70,14 +123,6 @@ public final class StatusBoard: Sendable {
             guard var entry = entries[peer] else { return }
             change(&entry)
             entries[peer] = entry
-        }
-    }
-
-    /// Notes what the peer says it got under a session; of an older session it says nothing that counts any more.
-    func report(_ peer: PeerIndex, session: ReceiverIndex, highest: UInt64, received: UInt64) {
-        update(peer) { entry in
-            guard entry.session == session, received > 0 else { return }
-            entry.lostSent = highest + 1 > received ? highest + 1 - received : 0
         }
     }
 

@@ -20,9 +20,21 @@ extension ControlMessage {
         case .report: message = parseReport(content)
         case .ports: message = content.isEmpty ? nil : PortUse(rawValue: content.readUInt8(at: 0)).map { .ports($0) }
         case .hello: message = parseHello(content)
-        case .pathMTUProbe, .pathMTUAcknowledgement, .successor, .successorAcknowledgement, .pskProposal,
-            .pskConfirmation:
-            return .drop(.unknownControl)
+        case .pathMTUProbe:
+            message = parsePathMTU(content).map { .pathMTUProbe(size: $0.size, identifier: $0.identifier) }
+        case .pathMTUAcknowledgement:
+            message = parsePathMTU(content).map { .pathMTUAcknowledgement(size: $0.size, identifier: $0.identifier) }
+        case .successor: message = content.byteCount == 72 ? .successor(content.copied) : nil
+        case .successorAcknowledgement:
+            message = content.byteCount == 32 ? .successorAcknowledgement(content.copied) : nil
+        case .pskProposal: message = parsePSK(content)
+        case .pskConfirmation:
+            message =
+                content.byteCount == 33
+                ? .pskConfirmation(
+                    generation: content.readUInt8(at: 0),
+                    code: content.extracting(droppingFirst: 1).copied
+                ) : nil
         }
         return message.map { .message($0) } ?? .drop(.malformedControl)
     }
@@ -37,6 +49,15 @@ extension ControlMessage {
             bytes.append(bigEndian: echo.sequence)
             bytes.append(bigEndian: echo.sentAt)
             bytes += echo.opaque
+        case .pathMTUProbe(let size, let identifier), .pathMTUAcknowledgement(let size, let identifier):
+            bytes.append(bigEndian: size)
+            bytes.append(bigEndian: identifier)
+        case .successor(let content), .successorAcknowledgement(let content):
+            bytes += content
+        case .psk(let step, let generation, let nonce):
+            bytes += [step.rawValue, generation] + nonce
+        case .pskConfirmation(let generation, let code):
+            bytes += [generation] + code
         case .goodbye(let reason):
             bytes.append(reason)
         case .report(let lanes):
@@ -55,6 +76,15 @@ extension ControlMessage {
             }
         }
         return bytes
+    }
+
+    private static func parsePathMTU(_ content: RawSpan) -> (size: UInt16, identifier: UInt32)? {
+        content.byteCount < 6 ? nil : (content.readUInt16(at: 0), content.readUInt32(at: 2))
+    }
+
+    private static func parsePSK(_ content: RawSpan) -> ControlMessage? {
+        guard content.byteCount == 34, let step = PSKStep(rawValue: content.readUInt8(at: 0)) else { return nil }
+        return .psk(step, content.readUInt8(at: 1), content.extracting(droppingFirst: 2).copied)
     }
 
     private static func parseReport(_ content: RawSpan) -> ControlMessage? {

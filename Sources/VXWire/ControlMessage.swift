@@ -33,6 +33,18 @@ public enum ControlMessage: Equatable, Sendable {
     case echoRequest(Echo)
     /// The bytes of a request.
     case echoReply(Echo)
+    /// Tries an IP packet of `size` bytes; padding makes the datagram that long.
+    case pathMTUProbe(size: UInt16, identifier: UInt32)
+    /// The probe arrived.
+    case pathMTUAcknowledgement(size: UInt16, identifier: UInt32)
+    /// The sender's next static key: key (32), sequence (8), proof (32).
+    case successor([UInt8])
+    /// BLAKE2b-256 of a successor's body.
+    case successorAcknowledgement([UInt8])
+    /// A step of a preshared key's rotation, of the generation it leads to, with 32 random bytes (zero in `ask`).
+    case psk(PSKStep, UInt8, [UInt8])
+    /// Proof (32 bytes) that the sender has stored the generation's key.
+    case pskConfirmation(generation: UInt8, code: [UInt8])
     /// The sender ends the pair; the reason is for people.
     case goodbye(reason: UInt8)
     /// What the sender received on the pair carrying this, lane 0 first; 1 to 16 lanes.
@@ -84,6 +96,16 @@ public enum ControlMessage: Equatable, Sendable {
         case fixed = 1
     }
 
+    /// What a preshared key's message says; its first byte after the type.
+    public enum PSKStep: UInt8, Sendable {
+        /// The side with the greater static key asks the other to propose.
+        case ask = 0
+        /// n_p.
+        case propose = 1
+        /// n_a.
+        case answer = 2
+    }
+
     /// Most bytes of a name in a hello.
     public static var mostNameBytes: Int { 64 }
     /// Most lanes in a report.
@@ -94,6 +116,12 @@ public enum ControlMessage: Equatable, Sendable {
         switch self {
         case .echoRequest: .echoRequest
         case .echoReply: .echoReply
+        case .pathMTUProbe: .pathMTUProbe
+        case .pathMTUAcknowledgement: .pathMTUAcknowledgement
+        case .successor: .successor
+        case .successorAcknowledgement: .successorAcknowledgement
+        case .psk: .pskProposal
+        case .pskConfirmation: .pskConfirmation
         case .goodbye: .goodbye
         case .report: .report
         case .ports: .ports

@@ -40,8 +40,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case unexpectedResponse
     /// A lane count of 0 or above 16, or a PSK generation that is not held.
     case invalidPayload
-    /// A cookie reply; reserved in this version.
-    case cookieUnsupported
+    /// An initiation that was answered by a cookie instead of work.
+    case cookieSent
+    /// An initiation from a proven address whose prefix has had its share.
+    case rateLimited
+    /// A cookie reply to no outstanding initiation, or one that does not authenticate.
+    case invalidCookie
+    /// An initiation from a key that a rotation has retired.
+    case retiredKey
+    /// An initiation that names a preshared key that a rotation has retired.
+    case pskRetired
 
     // Records and frames inside a sealed datagram.
     /// A record reaches beyond the end of its datagram.
@@ -54,6 +62,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case unknownControl
     /// A control message that is too short for its type.
     case malformedControl
+    /// A successor statement that does not prove possession, or names a key that cannot be one.
+    case invalidSuccessor
+    /// A successor statement whose sequence does not rise.
+    case staleSuccessor
+    /// A second, different successor while one is unconfirmed.
+    case successorConflict
+    /// A successor statement from a peer with `acceptSuccessors: false`, or whose rotation is frozen.
+    case successorRefused
+    /// A message of a preshared key's rotation that fits none under way.
+    case invalidPSKExchange
     /// The VXLAN header inside a record is not exactly flags 0x08 and zero reserved bits.
     case invalidVXLANHeader
     /// A partial checksum on a fragment or on anything but TCP and UDP.

@@ -43,6 +43,12 @@ public struct Interval: Hashable, Comparable, Sendable {
     @inlinable
     public static func milliseconds(_ count: UInt64) -> Interval { Interval(nanoseconds: count &* 1_000_000) }
 
+    /// Both lengths, one after the other.
+    @inlinable
+    public static func + (left: Interval, right: Interval) -> Interval {
+        Interval(nanoseconds: left.nanoseconds &+ right.nanoseconds)
+    }
+
     /// Shorter is less.
     @inlinable
     public static func < (left: Interval, right: Interval) -> Bool { left.nanoseconds < right.nanoseconds }

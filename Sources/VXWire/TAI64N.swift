@@ -17,6 +17,12 @@ public struct TAI64N: Hashable, Comparable, Sendable {
         self.init(seconds: 0x4000_0000_0000_000a &+ UInt64(bitPattern: unixSeconds), nanoseconds: nanoseconds)
     }
 
+    /// Unix seconds; 0 for a label before 1970.
+    public var unixSeconds: UInt64 {
+        let start: UInt64 = 0x4000_0000_0000_000a
+        return seconds > start ? seconds - start : 0
+    }
+
     /// The next label: one nanosecond later.
     public var successor: TAI64N {
         nanoseconds < 999_999_999

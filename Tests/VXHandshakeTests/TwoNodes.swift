@@ -67,7 +67,9 @@ final class SimulatedNode {
             case .dropped(let reason): drops[reason, default: 0] += 1
             case .established: established += 1
             case .keepalive, .control, .report: if let sending { sendEmpty(under: sending) }
-            case .dropWaiting, .peerState, .endpoint, .reported, .name: break
+            case .store(_, let number): machine.handle(.stored(number, succeeded: true), now: now)
+            case .promote: machine.handle(.promoted(succeeded: true), now: now)
+            case .dropWaiting, .peerState, .endpoint, .reported, .name, .probe, .pathMTU, .notice: break
             }
         }
     }
@@ -137,6 +139,9 @@ final class TwoNodes {
             label: TAI64N(seconds: milliseconds / 1000, nanoseconds: UInt32(milliseconds % 1000) * 1_000_000)
         )
     }
+
+    /// Lets time pass without anybody noticing.
+    func advance(milliseconds count: UInt64) { milliseconds += count }
 
     /// Lets time pass in steps of a millisecond.
     func run(milliseconds count: UInt64, until done: () -> Bool = { false }) {

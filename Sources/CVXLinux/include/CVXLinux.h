@@ -90,6 +90,13 @@ static inline int vx_bind_device(int fd, const char *name) {
     return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name));
 }
 
+// The MTU of the device of that name, or -1.
+static inline int vx_interface_mtu(int fd, const char *name) {
+    struct ifreq request = {0};
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    return ioctl(fd, SIOCGIFMTU, &request) < 0 ? -1 : request.ifr_mtu;
+}
+
 static const int VX_IFF_TAP_FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
 
 #endif

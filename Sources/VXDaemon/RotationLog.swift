@@ -1,0 +1,46 @@
+import Logging
+import VXHandshake
+import VXWire
+
+/// Words what rotations have to tell, for the log, and keeps the ledger.
+struct RotationLog {
+    let logger: Logger
+    let ledger: RotationLedger
+
+    func note(_ notice: RotationNotice, peer: PeerIndex?, names: [String]) {
+        let name = peer.map { names[Int($0.rawValue)] } ?? "this node"
+        let metadata: Logger.Metadata = ["peer": "\(name)"]
+        switch notice {
+        case .successorAccepted(let key):
+            logger.notice("the peer's next key is stored: \(key)", metadata: metadata)
+        case .peerSwitched(let key):
+            logger.notice("the peer uses its new key: \(key)", metadata: metadata)
+        case .successorConflict:
+            logger.error(
+                "two different successors were stated in the peer's name: \(Self.mend(name))",
+                metadata: metadata
+            )
+        case .acknowledged:
+            logger.info("the peer has stored this node's new key", metadata: metadata)
+        case .switched:
+            if let peer { ledger.finish(.identity, peer) }
+            logger.notice("the peer uses this node's new key", metadata: metadata)
+        case .leftBehind:
+            logger.warning(
+                "the overlap is over and the peer still knows the old key alone; on it run: vxseal rotate accept",
+                metadata: metadata
+            )
+        case .rotationEnded: logger.notice("this node's old key is erased")
+        case .pskRotated(let generation):
+            if let peer { ledger.finish(.psk, peer) }
+            logger.notice("the preshared key's generation \(generation) is in use", metadata: metadata)
+        case .storeFailed:
+            logger.error("the state could not be written; what depended on it did not happen", metadata: metadata)
+        }
+    }
+
+    /// The line that ends a conflict.
+    static func mend(_ name: String) -> String {
+        "ask its operator for the right key, then: vxseal rotate accept \(name) KEY, or: vxseal rotate forget \(name)"
+    }
+}

@@ -1,0 +1,106 @@
+import VXCrypto
+public import VXWire
+
+// Paths that carry less than the devices send (product.md, Path MTU; protocol.md, 5).
+extension VTEP {
+    /// Fragments that one frame may become.
+    static var mostFragments: Int { 16 }
+    /// Answers a second of one lane, and at once: enough for every flow that meets a new path, too few to flood with.
+    private static var answersPerSecond: UInt64 { 100 }
+
+    /// What an IP packet to the peer may measure. Until this is called frames of any size are sent.
+    public mutating func setPathMTU(_ bytes: Int, of peer: PeerIndex) {
+        let place = Int(peer.rawValue)
+        peers[place].pathMTU = bytes
+        applyPathMTU(place)
+    }
+
+    /// The endpoint's family decides how much of a packet is left for a frame.
+    mutating func applyPathMTU(_ place: Int) {
+        guard let bytes = peers[place].pathMTU, let endpoint = peers[place].endpoint else {
+            peers[place].largestFrame = Int.max
+            return
+        }
+        peers[place].largestFrame =
+            bytes - Self.udpOverhead(isIPv6: endpoint.address.isIPv6) - Self.headroom - Self.tailroom
+    }
+
+    /// IP and UDP headers.
+    public static func udpOverhead(isIPv6: Bool) -> Int { (isIPv6 ? 40 : 20) + 8 }
+
+    /// Sends a probe that makes an IP packet of `size` bytes.
+    /// - Returns: false when there is no usable pair or the probe is larger than this node's datagrams.
+    public mutating func sendProbe(size: Int, identifier: UInt32, to peer: PeerIndex, now: Instant) -> Bool {
+        guard let session = usableSession(of: peer, now: now), canForward,
+            let endpoint = peers[Int(peer.rawValue)].endpoint
+        else { return false }
+        let length = size - Self.udpOverhead(isIPv6: endpoint.address.isIPv6)
+        let body = ControlMessage.pathMTUProbe(size: UInt16(clamping: size), identifier: identifier).bytes
+        let records = length - SealedHeader.length - Self.tailroom
+        guard length <= scratch.slotSize, records >= RecordHeader.length + body.count else { return false }
+        let datagram = scratch.take()
+        let record = datagram + SealedHeader.length
+        // Zero bytes behind the record are padding, whose kind is zero.
+        record.initializeMemory(as: UInt8.self, repeating: 0, count: records)
+        Self.writeRecordHeader(kind: RecordHeader.controlKind, length: body.count, at: record)
+        (record + RecordHeader.length).copyBytes(body)
+        return sealDatagram(datagram, records: record, count: records, session: session, now: now)
+    }
+
+    /// A frame that the peer's path does not carry.
+    @inline(never)
+    @_semantics("no_performance_analysis")
+    mutating func handleTooBig(
+        _ frame: UnsafeMutableRawPointer,
+        count: Int,
+        network: Int,
+        session: UnsafeMutablePointer<TransportSession>,
+        now: Instant
+    ) {
+        let place = Int(session.pointee.peer.rawValue)
+        let bytes = UnsafeRawBufferPointer(start: frame, count: count)
+        let largest = peers[place].largestFrame
+        let answer = answers.room > 0 && delivered.room > 0 && mayAnswer(now: now) ? answers.take() : nil
+        let output = (answer ?? spareAnswer) + Self.answerHeadroom
+        switch PacketTooBig.remedy(for: bytes, largestFrame: largest, output: output) {
+        case .fragment:
+            guard let fragments = IPv4Fragments(bytes, largestFrame: largest), fragments.count <= Self.mostFragments,
+                fragments.count <= scratch.room, fragments.count <= outgoing.room
+            else { return drops.count(.tooBig) }
+            for number in 0..<fragments.count {
+                let slot = scratch.take()
+                let length = fragments.write(number, to: slot + Self.headroom)
+                seal(slot + Self.headroom, count: length, network: network, into: slot, session: session, now: now)
+            }
+        case .answer(let length):
+            drops.count(.tooBig)
+            guard answer != nil else { return }
+            answersLeft -= 1
+            deliver(output, length, network: network, checksum: nil)
+        case .drop:
+            drops.count(.tooBig)
+        }
+    }
+
+    /// A vnet header stands before a frame that is written to a device.
+    static var answerHeadroom: Int { 16 }
+    /// Bytes of a slot for an answer.
+    static var answerSlot: Int { answerHeadroom + PacketTooBig.mostAnswer }
+
+    private mutating func mayAnswer(now: Instant) -> Bool {
+        if now.since(answersSince) >= .seconds(1) {
+            answersSince = now
+            answersLeft = Self.answersPerSecond
+        }
+        return answersLeft > 0
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    func copyBytes(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { source in
+            guard let base = source.baseAddress else { return }
+            copyMemory(from: base, byteCount: source.count)
+        }
+    }
+}
