@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test bench hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench flood hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,11 +20,20 @@ demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their
 test: build ## unit, property, vector and integration tests
 	swift test --skip-build
 
+simulation: build ## gateways on virtual time under SEEDS seeds of each kind
+	SIMULATION_SEEDS=$(or $(SEEDS),1000) swift test --skip-build --filter SimulationTests
+
+models: dependencies ## search the protocol's Promela models with SPIN
+	Models/run
+
 hotcheck: release ## no allocation, reference counting or exclusivity check in the per-packet functions
 	Tools/hotcheck
 
 bench: release ## measure veth, kernel VXLAN, vxseal plaintext and sealed in one run, with ratios
 	Benchmarks/run --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),3)
+
+flood: release ## measure what a flood of handshakes costs an established session
+	Benchmarks/flood
 
 fuzz-replay: ## replay the committed fuzz corpora
 	Fuzz/replay.sh
