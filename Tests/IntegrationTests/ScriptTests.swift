@@ -35,14 +35,14 @@ import Testing
     @Test(
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
-        arguments: ["startup", "plaintext", "refusal", "sealed"]
+        arguments: ["startup", "plaintext", "refusal", "sealed", "rotate", "mtu"]
     )
     func script(name: String) throws {
         let entrance = try #require(Self.entrance)
         let scripts = try #require(Bundle.module.url(forResource: "Scripts", withExtension: nil))
         let path = scripts.appendingPathComponent("\(name).sh").path
         let (code, output) = Self.run(
-            ["timeout", "-k", "5", "150", "unshare"] + entrance + ["bash", path],
+            ["timeout", "-k", "5", "200", "unshare"] + entrance + ["bash", path],
             ["VXSEAL": Self.binary]
         )
         #expect(code == 0 && output.contains("PASSED"), "\(name).sh ended with \(code):\n\(output)")
