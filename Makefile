@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench flood hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench flood rotations hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ simulation: build ## gateways on virtual time under SEEDS seeds of each kind
 
 models: dependencies ## search the protocol's Promela models with SPIN
 	Models/run
+
+rotations: release ## rotate keys of all kinds on a node with eight peers at full load
+	Benchmarks/rotations
 
 hotcheck: release ## no allocation, reference counting or exclusivity check in the per-packet functions
 	Tools/hotcheck

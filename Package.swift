@@ -99,6 +99,8 @@ let package = Package(
             resources: [.copy("Vectors")]
         ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
+        .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXWire"]),
+        .testTarget(name: "VXDaemonTests", dependencies: ["VXDaemon", "VXHandshake", "VXCrypto"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -12,16 +12,32 @@ struct Demo: AsyncParsableCommand {
     func run() async throws {
         guard inside else { return try enterNamespaces() }
         let stage = try DemoStage()
-        defer { stage.end() }
+        let scene = stage.scene
+        let signals = onEndBySignal {
+            scene.takeDown()
+            Terminal.say("\ninterrupted; everything is taken down")
+            Foundation.exit(130)
+        }
+        defer {
+            for source in signals { source.cancel() }
+            stage.end()
+        }
         try await stage.play()
     }
 
     /// Runs the demonstration again where nothing of the host's network is in reach.
     private func enterNamespaces() throws {
+        guard access("/dev/net/tun", R_OK | W_OK) == 0 else {
+            let mend =
+                errno == EACCES
+                ? "run as root, or let everybody open it, as udev does: chmod 666 /dev/net/tun"
+                : "load the module: modprobe tun"
+            throw CommandFailure("error: /dev/net/tun cannot be opened; \(mend)")
+        }
         let binary =
             ProcessInfo.processInfo.arguments[0].contains("/")
             ? URL(fileURLWithPath: ProcessInfo.processInfo.arguments[0]).path : "/proc/self/exe"
-        let shell = try DemoShell(logFile: "/dev/null")
+        let shell = try DemoShell(logFile: nil)
         let candidates = getuid() == 0 ? ["-nm", "-Urnm"] : ["-Urnm"]
         guard let flags = candidates.first(where: { shell.run("unshare \($0) mount -t tmpfs t /run").isGood }) else {
             throw CommandFailure(
@@ -35,9 +51,22 @@ struct Demo: AsyncParsableCommand {
         let command = "ip link set lo up && exec \"$0\" demo --inside"
         process.arguments = ["unshare", flags, "sh", "-c", command, binary]
         try process.run()
-        // Ctrl-C reaches the whole group: the inner one cleans up, and this one tells how it ended.
-        signal(SIGINT, SIG_IGN)
+        // Foundation gives children a process group of their own, so that Ctrl-C reaches this one alone.
+        let inner = process.processIdentifier
+        let signals = onEndBySignal { kill(inner, SIGTERM) }
         process.waitUntilExit()
+        for source in signals { source.cancel() }
         if process.terminationStatus != 0 { throw ExitCode(1) }
+    }
+}
+
+/// Runs `body` on another thread at Ctrl-C, SIGTERM and a closed terminal, while the result is kept.
+private func onEndBySignal(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
+    [SIGINT, SIGTERM, SIGHUP].map { number in
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler(handler: body)
+        source.resume()
+        return source
     }
 }

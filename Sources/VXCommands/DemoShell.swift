@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Child processes of the demonstration.
 final class DemoShell {
@@ -41,11 +42,45 @@ final class DemoShell {
         }
     }
 
+    /// What is to be taken down when the demonstration is interrupted, from any thread.
+    struct Scene: Sendable {
+        fileprivate let processes: ProcessList
+        fileprivate let directory: String
+
+        /// Ends what runs, the daemons so that they clean up, and removes the files.
+        func takeDown() {
+            let processes = processes.all
+            for process in processes { kill(process, SIGTERM) }
+            for process in processes { waitForEnd(of: process) }
+            try? FileManager.default.removeItem(atPath: directory)
+        }
+
+        /// Foundation collects the children; here it only shows whether they are gone.
+        private func waitForEnd(of process: pid_t) {
+            let deadline = Date(timeIntervalSinceNow: 5)
+            while kill(process, 0) == 0, Date() < deadline { usleep(10_000) }
+        }
+    }
+
+    /// The processes that were started, for an end by signal.
+    fileprivate final class ProcessList: Sendable {
+        private let list = Mutex<[pid_t]>([])
+        var all: [pid_t] { list.withLock { $0 } }
+        func add(_ process: Process) { list.withLock { $0.append(process.processIdentifier) } }
+        func remove(_ process: Process) { list.withLock { $0.removeAll { $0 == process.processIdentifier } } }
+    }
+
+    private let processes = ProcessList()
     private var children: [Child] = []
     private let log: FileHandle
 
-    init(logFile: String) throws {
-        guard FileManager.default.createFile(atPath: logFile, contents: nil) || logFile == "/dev/null",
+    /// What the commands say as errors goes to a file, or nowhere.
+    init(logFile: String?) throws {
+        guard let logFile else {
+            log = .nullDevice
+            return
+        }
+        guard FileManager.default.createFile(atPath: logFile, contents: nil),
             let log = FileHandle(forWritingAtPath: logFile)
         else {
             throw CommandFailure("error: \(logFile) cannot be written")
@@ -64,6 +99,8 @@ final class DemoShell {
         process.standardError = log
         process.standardInput = FileHandle.nullDevice
         guard (try? process.run()) != nil else { return (false, "") }
+        processes.add(process)
+        defer { processes.remove(process) }
         let output = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return (process.terminationStatus == 0, String(decoding: output, as: UTF8.self))
@@ -74,9 +111,12 @@ final class DemoShell {
         guard run(line).isGood else { throw CommandFailure("error: the demonstration could not run: \(line)") }
     }
 
+    func scene(directory: String) -> Scene { Scene(processes: processes, directory: directory) }
+
     func start(_ line: String) throws -> Child {
         let child = try Child(line.split(separator: " ").map(String.init), errors: log)
         children.append(child)
+        processes.add(child.process)
         return child
     }
 

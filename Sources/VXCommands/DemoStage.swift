@@ -16,6 +16,9 @@ final class DemoStage {
         shell = try DemoShell(logFile: directory + "/log")
     }
 
+    /// For an end by signal.
+    var scene: DemoShell.Scene { shell.scene(directory: directory) }
+
     func end() {
         shell.stopAll()
         try? FileManager.default.removeItem(atPath: directory)
@@ -45,10 +48,12 @@ final class DemoStage {
         note("handshake", isUp ? "established, post-quantum" : "no session within 20 s", isUp)
         let watch = try shell.start("ip netns exec vx-r \(binary) demo-traffic watch \(Self.marker)")
         guard isUp, watch.readLine() == "ready" else {
-            throw CommandFailure("error: the demonstration failed to start")
+            let log = (try? String(contentsOfFile: directory + "/log", encoding: .utf8)) ?? ""
+            throw CommandFailure("error: the demonstration failed to start; the nodes said:\n\(log)")
         }
         try showFrames()
         try showWire(watch)
+        try showBulk()
         try await showRotation(left)
         _ = watch.stop()
         let failed = rows.filter { !$0.isGood }.count
@@ -143,6 +148,33 @@ final class DemoStage {
         let listener = shell.run("ip netns exec vx-b cat /sys/class/net/vx42/statistics/rx_packets")
         let heard = listener.output.trimmingCharacters(in: .whitespacesAndNewlines)
         note("frames at a kernel VXLAN listener", heard, listener.isGood && heard == "0")
+    }
+
+    /// One TCP stream, which the kernel's own stack judges.
+    private func showBulk() throws {
+        let server = try shell.start("ip netns exec vx-b iperf3 --server --one-off --forceflush")
+        while let line = server.readLine(), !line.hasPrefix("Server listening") {}
+        let client = shell.run("ip netns exec vx-a iperf3 --client 10.98.0.2 --time 2 --json")
+        let report = try? JSONDecoder().decode(BulkReport.self, from: Data(client.output.utf8))
+        let rate = report.map { String(format: "%.2f Gbit/s", $0.end.received.bitsPerSecond / 1e9) }
+        note("bulk TCP through the sealed network", rate ?? "no stream", client.isGood && rate != nil)
+    }
+
+    /// What is read of iperf3's report.
+    private struct BulkReport: Decodable {
+        struct End: Decodable {
+            let received: Sum
+
+            enum CodingKeys: String, CodingKey { case received = "sum_received" }
+        }
+
+        struct Sum: Decodable {
+            let bitsPerSecond: Double
+
+            enum CodingKeys: String, CodingKey { case bitsPerSecond = "bits_per_second" }
+        }
+
+        let end: End
     }
 
     /// Numbered datagrams through the sealed network while keys of every kind change under them.

@@ -48,6 +48,11 @@ struct Status: AsyncParsableCommand {
         if peer.mode == "sealed" {
             let age = peer.keyAgeSeconds.map { ", key \(Terminal.span($0)) old" } ?? ""
             lines.append("  state: \(peer.state)\(age)\(peer.postQuantum ? ", post-quantum" : "")")
+            if peer.state == "handshaking", let endpoint = peer.endpoint {
+                lines.append(
+                    "  no answer yet: does vxseal run there, does UDP pass to and from \(endpoint), do the keys fit?"
+                )
+            }
             let rtt = peer.rttMicroseconds.map { ", round trip \($0) µs" } ?? ""
             lines.append(
                 "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)"

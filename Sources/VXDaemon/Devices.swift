@@ -1,3 +1,4 @@
+import Foundation
 import VXConfig
 import VXCrypto
 import VXLinux
@@ -29,11 +30,11 @@ struct DeviceMaker {
         return max(mtu, 576)
     }
 
-    /// The device's MAC address: the same after every restart, another for every node and network.
+    /// The device's MAC address: the same after every restart, so that neighbours need not ask again, also after the
+    /// identity was rotated; another for every machine, node and network.
     func address(of network: NetworkConfiguration) -> MACAddress {
-        let vni = network.vni.rawValue
-        let input =
-            configuration.identity.publicKey.bytes + (0..<4).map { UInt8(truncatingIfNeeded: vni >> (24 - 8 * $0)) }
+        let machine = FileManager.default.contents(atPath: "/etc/machine-id").map { [UInt8]($0) } ?? []
+        let input = machine + Array("vxseal device \(configuration.node) \(network.vni.rawValue)".utf8)
         let number = BLAKE2b.hash(input, length: 16).prefix(6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         // A unicast address that is locally administered (IEEE 802-2014, 8.4).
         return MACAddress(number & ~0x0100_0000_0000 | 0x0200_0000_0000)

@@ -75,6 +75,10 @@ public struct Gateway {
                     .init(service: server),
                     .init(service: resolver, successTerminationBehavior: .ignore),
                     .init(
+                        service: PeerWatch(configuration: configuration, board: runtime.board, logger: logger),
+                        successTerminationBehavior: .ignore
+                    ),
+                    .init(
                         service: RuntimeService(runtime: runtime),
                         successTerminationBehavior: .gracefullyShutdownGroup
                     ),

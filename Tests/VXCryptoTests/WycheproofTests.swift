@@ -76,6 +76,64 @@ import Testing
         #expect(other != nil && other != mine)
     }
 
+    @Test("ML-KEM-768, every case: the key of a seed, the secret of a ciphertext, wrong lengths refused")
+    func mlkemDecapsulation() throws {
+        var valid = 0
+        for group in try groups("wycheproof-mlkem768") {
+            for test in try #require(group["tests"] as? [[String: Any]]) {
+                let name = "case \(test["tcId"] ?? "")"
+                let isValid = test["result"] as? String == "valid"
+                guard let pair = MLKEM.KeyPair(seed: SecretBytes(copying: try hex(test["seed"]))) else {
+                    #expect(!isValid, "\(name)")
+                    continue
+                }
+                let shared = bytes(pair.decapsulate(try hex(test["c"])))
+                if isValid {
+                    valid += 1
+                    let key = pair.encapsulationKey
+                    #expect(key == (try hex(test["ek"])), "\(name)")
+                    #expect(shared == (try hex(test["K"])), "\(name)")
+                } else {
+                    #expect(shared == nil, "\(name)")
+                }
+            }
+        }
+        #expect(valid > 20)
+    }
+
+    @Test("ML-KEM-768: an encapsulation key is refused exactly where Wycheproof refuses it")
+    func mlkemEncapsulation() throws {
+        var refused = 0
+        for group in try groups("wycheproof-mlkem768-encaps") {
+            for test in try #require(group["tests"] as? [[String: Any]]) {
+                let isValid = test["result"] as? String == "valid"
+                let isAccepted = MLKEM.encapsulate(to: try hex(test["ek"])) != nil
+                #expect(isAccepted == isValid, "case \(test["tcId"] ?? "")")
+                if !isAccepted { refused += 1 }
+            }
+        }
+        #expect(refused > 20)
+    }
+
+    @Test("XChaCha20-Poly1305 of cookie replies, every case of a cookie's length, and tampered ones")
+    func xChaCha20Poly1305() throws {
+        var valid = 0
+        for group in try groups("wycheproof-xchacha20-poly1305") where group["ivSize"] as? Int == 192 {
+            for test in try #require(group["tests"] as? [[String: Any]]) {
+                let isValid = test["result"] as? String == "valid"
+                let opened = CookieCipher.open(
+                    try hex(test["ct"]) + hex(test["tag"]),
+                    nonce: try hex(test["iv"]),
+                    key: try hex(test["key"]),
+                    associatedData: try hex(test["aad"])
+                )
+                #expect(opened == (isValid ? try hex(test["msg"]) : nil), "case \(test["tcId"] ?? "")")
+                if isValid { valid += 1 }
+            }
+        }
+        #expect(valid > 100)
+    }
+
     @Test("BulkCipher and the handshake's cipher give the same bytes; a flipped bit anywhere is found")
     func bulk() throws {
         let cipher = BulkCipher.libsodium()

@@ -47,6 +47,8 @@ declare -A pids
 for i in "${!names[@]}"; do pids[${names[$i]}]=${children[$i]}; done
 stop() { kill "-$2" "${pids[$1]}"; wait "${pids[$1]}" 2>/dev/null || true; }
 again() { up "$1"; pids[$1]=${children[-1]}; }
+address() { ip -n n1 -o link show vxs42 | sed 's/.*ether \([0-9a-f:]*\) .*/\1/'; }
+mac=$(address)
 stop n9 TERM
 "$VXSEAL" rotate identity --socket "$work/n1.sock" > /dev/null || fail "a second rotation"
 "$VXSEAL" rotate identity --socket "$work/n1.sock" 2> "$work/refusal" && fail "a rotation while one is open"
@@ -56,6 +58,7 @@ until_true 20 "seven peers have switched" sh -c "[ \"\$($VXSEAL rotate status --
 stop n1 KILL
 until_true 5 "the device of a killed daemon is gone" sh -c "! ip -n n1 link show vxs42"
 again n1
+[ "$(address)" = "$mac" ] || fail "after a restart with another key the device has another MAC address"
 until_true 20 "the sessions are back" established n1 7
 until_true 20 "the rotation is still open" sh -c "$VXSEAL rotate status --socket $work/n1.sock | grep -q 'rotating to'"
 again n9

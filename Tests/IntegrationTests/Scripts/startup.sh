@@ -4,7 +4,7 @@ node n1 192.0.2.1 fd00::1; genkey n1; genkey n2
 good() { head_of n1; printf 'networks:\n  - vni: 42\n  - vni: 43\n    device: %s\npeers:\n' "${1:-second}"; peer_of n2 192.0.2.2:47890; }
 expect() { # CODE WORDS: runs the daemon and compares
     local code=0
-    ip netns exec n1 timeout 10 "$VXSEAL" up --allow-volatile-state -c "$work/n1.yaml" > "$work/out" 2>&1 || code=$?
+    ip netns exec n1 ${as:-} timeout 10 "$VXSEAL" up --allow-volatile-state -c "$work/n1.yaml" > "$work/out" 2>&1 || code=$?
     [ $code = "$1" ] || { cat "$work/out"; fail "exit code $code instead of $1: $2"; }
     grep -q "$2" "$work/out" || { cat "$work/out"; fail "the message lacks: $2"; }
     ip -n n1 link show vxs42 >/dev/null 2>&1 && fail "a device was left behind: $2"
@@ -15,8 +15,13 @@ good > "$work/n1.yaml"; chmod 644 "$work/n1.key"; expect 78 "chmod 600"; chmod 6
 ip -n n1 link add taken type bridge
 good taken > "$work/n1.yaml"; expect 1 "exists already"
 good > "$work/n1.yaml"; echo 'listen: "192.0.2.200:47890"' >> "$work/n1.yaml"; expect 1 "not on this machine"
+as="setpriv --inh-caps=-net_admin --bounding-set=-net_admin"
+good > "$work/n1.yaml"; expect 1 "needs CAP_NET_ADMIN"
+as=
 ip netns exec n1 bash -c 'exec sleep 60' & children+=($!)
 good > "$work/n1.yaml"; up n1
+until_true 25 "a peer that does not answer is named" grep -q "no answer from 192.0.2.2:47890" "$work/n1.log"
+"$VXSEAL" status --socket "$work/n1.sock" | grep -q "no answer yet" || fail "status does not say what to look at"
 code=0; ip netns exec n1 "$VXSEAL" up --allow-volatile-state -c "$work/n1.yaml" > "$work/out" 2>&1 || code=$?
 [ $code = 1 ] && grep -q "answers on" "$work/out" || fail "a second daemon on the same socket"
 sed "s#n1.sock#other.sock#; s#second#third#" "$work/n1.yaml" > "$work/other.yaml"
