@@ -11,7 +11,9 @@ extension NodeConfiguration {
             "firewallMark: \(firewallMark)",
         ]
         if let bindDevice { lines.append("bindDevice: \"\(bindDevice)\"") }
-        lines += ["adminSocket: \"\(adminSocket)\"", "networks:"]
+        lines += ["adminSocket: \"\(adminSocket)\"", "offloads:"]
+        lines += OffloadConfiguration.names.map { "  \($0.name): \(offloads[keyPath: $0.field])" }
+        lines.append("networks:")
         for network in networks { lines += network.yaml }
         if !peers.isEmpty { lines.append("peers:") }
         for peer in peers { lines += peer.yaml }

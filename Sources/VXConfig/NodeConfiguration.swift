@@ -21,6 +21,8 @@ public struct NodeConfiguration: Sendable {
     public var bindDevice: String?
     /// The admin socket's path.
     public var adminSocket: String
+    /// Which offloads may be used.
+    public var offloads: OffloadConfiguration
     /// The networks, in the file's order.
     public var networks: [NetworkConfiguration]
     /// The peers, in the file's order: a peer's place is its index.

@@ -27,6 +27,7 @@ struct NodeReader {
         let mark = reader.integer("firewallMark", in: 0...Int(UInt32.max)) ?? 0
         let device = reader.text("bindDevice")
         let socket = reader.text("adminSocket")
+        let offloads = OffloadReader(problems: problems).read(reader)
         reader.unsupported("metrics")
         reader.unsupported("lanes", unless: ["auto", "1"])
         reader.unsupported("sourcePorts", unless: ["lanes", "fixed"])
@@ -49,6 +50,7 @@ struct NodeReader {
             firewallMark: UInt32(mark),
             bindDevice: device,
             adminSocket: socket ?? "/run/vxseal/\(node).sock",
+            offloads: offloads,
             networks: networks.map(\.value),
             peers: peers.map(\.value)
         )

@@ -13,6 +13,8 @@ public struct StatusReply: Codable, Sendable {
     public var cipher: String
     /// Lane threads.
     public var lanes: Int
+    /// Every offload: `on`, `off` by configuration, `missing` in this kernel, or `retreated` from after it failed.
+    public var offloads: [String: String]
     /// Seconds since the daemon started.
     public var uptimeSeconds: Double
     /// The networks, in the configuration's order.
@@ -29,6 +31,7 @@ public struct StatusReply: Codable, Sendable {
         listen: [String],
         cipher: String,
         lanes: Int,
+        offloads: [String: String],
         uptimeSeconds: Double,
         networks: [NetworkStatus],
         peers: [PeerStatus],
@@ -39,6 +42,7 @@ public struct StatusReply: Codable, Sendable {
         self.listen = listen
         self.cipher = cipher
         self.lanes = lanes
+        self.offloads = offloads
         self.uptimeSeconds = uptimeSeconds
         self.networks = networks
         self.peers = peers

@@ -28,6 +28,9 @@ struct Backend: AdminBackend {
             listen: listen,
             cipher: "libsodium",
             lanes: Gateway.lanes,
+            offloads: Dictionary(
+                uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
+            ),
             uptimeSeconds: now.since(startedAt).seconds,
             networks: configuration.networks.enumerated().map { place, network in
                 NetworkStatus(

@@ -6,6 +6,17 @@ import VXNetlink
 import VXRuntime
 import VXWire
 
+extension OffloadConfiguration {
+    /// What to ask of a device. Super-frames come with partial checksums.
+    var wanted: TAPOffloads {
+        var wanted: TAPOffloads = []
+        if tapTso || tapUso || partialChecksums { wanted.insert(.checksum) }
+        if tapTso { wanted.insert(.tcpSegmentation) }
+        if tapUso { wanted.insert(.udpSegmentation) }
+        return wanted
+    }
+}
+
 /// Makes the TAP devices of a node's networks. They last as long as their queues are open: the kernel removes them with the
 /// daemon, however it ends.
 struct DeviceMaker {
@@ -47,7 +58,7 @@ struct DeviceMaker {
                 "the device \(network.device) exists already; choose another name, or remove it: ip link del \(network.device)"
             )
         }
-        devices.append(try TAPDevice(name: network.device))
+        devices.append(try TAPDevice(name: network.device, offloads: configuration.offloads.wanted))
         try netlink.change(network.device, mtu: mtu(of: network), address: address(of: network), bridge: network.bridge)
         for address in network.addresses { try netlink.add(address, to: network.device) }
         try netlink.change(network.device, isUp: true)

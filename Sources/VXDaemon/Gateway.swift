@@ -142,25 +142,28 @@ public struct Gateway {
         let loaded = try store.load(identity: configuration.identity)
         for warning in loaded.warnings { logger.warning("\(warning)") }
         for network in configuration.networks { try devices.make(network, into: &taps) }
+        let found = opener.probe(devices: taps, sockets: laneSockets)
         return try Runtime(
             machine: HandshakeMachine(
                 identity: configuration.identity,
                 successor: loaded.successor,
                 name: configuration.node,
                 lanes: UInt8(Self.lanes),
+                features: found.packets.features,
                 peers: handshakePeers(),
                 state: loaded.state,
                 lastTimestamp: timestamps.floor
             ),
             handshakeSockets: handshakeSockets,
-            topology: topology(databases: databases, counters: counters, mtus: mtus),
+            topology: topology(databases: databases, counters: counters, mtus: mtus, offloads: found.packets),
             ports: LanePorts(devices: taps, sealed: laneSockets, plaintext: receivers, senders: senders),
             services: services(timestamps: timestamps, store: store, ledger: ledger),
             board: StatusBoard(
                 endpoints: Dictionary(
                     uniqueKeysWithValues: configuration.peers.enumerated().map { (PeerIndex(UInt16($0)), $1.endpoint) }
                 )
-            )
+            ),
+            offloads: found.board
         )
     }
 
@@ -197,8 +200,12 @@ public struct Gateway {
         )
     }
 
-    private func topology(databases: [ForwardingDatabase], counters: [PeerCounters], mtus: [Int]) throws -> LaneTopology
-    {
+    private func topology(
+        databases: [ForwardingDatabase],
+        counters: [PeerCounters],
+        mtus: [Int],
+        offloads: PacketOffloads
+    ) throws -> LaneTopology {
         let places = Dictionary(
             uniqueKeysWithValues: configuration.peers.enumerated().map { ($1.name, PeerIndex(UInt16($0))) }
         )
@@ -232,7 +239,7 @@ public struct Gateway {
                 counters: counters[place]
             )
         }
-        return LaneTopology(threads: Self.lanes, networks: networks, peers: peers)
+        return LaneTopology(threads: Self.lanes, networks: networks, peers: peers, offloads: offloads)
     }
 }
 

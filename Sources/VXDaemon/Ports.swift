@@ -1,4 +1,5 @@
 import VXConfig
+import VXDataPlane
 import VXLinux
 import VXRuntime
 import VXWire
@@ -42,6 +43,7 @@ struct PortOpener {
             let first = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
             let second = try UDPSocket(bind: endpoint, options: options(reusePort: true))
             try first.steerLanes(threads: lanes)
+            if configuration.offloads.udpGro { _ = second.receiveRuns() }
             handshake.append(first)
             lane.append(second)
         }
@@ -54,7 +56,9 @@ struct PortOpener {
     ) throws(SystemCallError) {
         guard configuration.networks.contains(where: { $0.mode == .plaintext }) else { return }
         for endpoint in configuration.plaintextListen {
-            receivers.append(try UDPSocket(bind: endpoint, options: options(fragmentation: true)))
+            let receiver = try UDPSocket(bind: endpoint, options: options(fragmentation: true))
+            if configuration.offloads.udpGro { _ = receiver.receiveRuns() }
+            receivers.append(receiver)
         }
         for isIPv6 in [false, true] {
             guard let endpoint = configuration.plaintextListen.first(where: { $0.address.isIPv6 == isIPv6 }) else {
@@ -76,5 +80,36 @@ struct PortOpener {
                 }
             }
         }
+    }
+
+    /// Finds out which of the wanted offloads the kernel has, from what was opened.
+    func probe(
+        devices: borrowing OwnedArray<TAPDevice>,
+        sockets: borrowing OwnedArray<UDPSocket>
+    ) -> (packets: PacketOffloads, board: OffloadBoard) {
+        let wanted = configuration.offloads
+        var taps = TAPOffloads.all
+        for place in 0..<devices.count { taps.formIntersection(devices[place].offloads) }
+        var sendsRuns = true
+        var receivesRuns = true
+        for place in 0..<sockets.count {
+            sendsRuns = sendsRuns && sockets[place].sendsRuns()
+            receivesRuns = receivesRuns && (!wanted.udpGro || sockets[place].receiveRuns())
+        }
+        let has: [String: Bool] = [
+            "tapTso": taps.contains(.tcpSegmentation), "tapUso": taps.contains(.udpSegmentation),
+            "udpSegment": sendsRuns,
+            "udpGro": receivesRuns,
+        ]
+        var packets = PacketOffloads()
+        packets.joinsDatagrams = wanted.udpSegment && sendsRuns
+        packets.coalescesTCP = wanted.coalescing
+        packets.coalescesUDP = wanted.coalescing && taps.contains(.udpSegmentation)
+        packets.aggregates = wanted.aggregation
+        packets.elidesChecksums = wanted.partialChecksums
+        let states = OffloadConfiguration.names.map { name, field -> (name: String, state: OffloadState) in
+            (name, !wanted[keyPath: field] ? .off : has[name] == false ? .missing : .on)
+        }
+        return (packets, OffloadBoard(states))
     }
 }

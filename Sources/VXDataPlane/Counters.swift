@@ -85,9 +85,11 @@ public struct PeerCounters: Sendable {
     }
 
     @inline(__always)
-    func countSent(frames: UInt64, bytes: Int) {
-        block.add(1, at: 3)
-        block.add(frames, at: 4)
+    func countSentDatagram() { block.add(1, at: 3) }
+
+    @inline(__always)
+    func countSentFrame(bytes: Int) {
+        block.add(1, at: 4)
         block.add(UInt64(truncatingIfNeeded: bytes), at: 5)
     }
 }

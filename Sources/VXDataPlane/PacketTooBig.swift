@@ -151,9 +151,3 @@ enum PacketTooBig {
         return offset + IPv6Packet.headerLength + length
     }
 }
-
-extension UnsafeMutableRawPointer {
-    fileprivate func storeBigEndian(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
-        storeBytes(of: value.bigEndian, toByteOffset: offset, as: type(of: value))
-    }
-}

@@ -72,6 +72,8 @@ struct Network: ~Copyable {
     let learning: Bool
     let forwardLinkLocal: Bool
     let forwarding: ForwardingDatabase
+    /// The largest IP packet of its device.
+    let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
     /// One bit a peer.
     private let membership: UnsafeMutableBufferPointer<UInt64>
@@ -82,6 +84,8 @@ struct Network: ~Copyable {
         learning = definition.learning
         forwardLinkLocal = definition.forwardLinkLocal
         forwarding = definition.forwarding
+        // `maximumFrame` counts the Ethernet header and two tags.
+        largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)
         _ = members.initialize(from: definition.members)
         membership = .allocate(capacity: peerCount / 64 + 1)
@@ -109,6 +113,8 @@ struct Peer: ~Copyable {
     var endpoint: Endpoint?
     /// The largest frame that the path carries, Ethernet header included.
     var largestFrame = Int.max
+    /// How many bytes of records a datagram carries on the path.
+    var largestRecords = VTEP.leastRecords
     /// What that comes from, in bytes of IP packet; nil until known.
     var pathMTU: Int?
     /// The newest confirmed pair, which frames are sealed under.

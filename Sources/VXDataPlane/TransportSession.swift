@@ -14,6 +14,8 @@ public struct SessionParameters: Sendable {
     public let keys: TransportKeySet
     /// The initiator may send at once; the responder only after key confirmation.
     public let isInitiator: Bool
+    /// What both sides take (protocol.md, 2): bit 0, partial checksums; bit 1, several frames in a datagram.
+    public let features: UInt8
     /// When the handshake ended; REJECT_AFTER_TIME counts from here.
     public let createdAt: Instant
     /// Where this lane publishes what it sees of the pair.
@@ -26,6 +28,7 @@ public struct SessionParameters: Sendable {
         remoteIndex: ReceiverIndex,
         keys: TransportKeySet,
         isInitiator: Bool,
+        features: UInt8,
         createdAt: Instant,
         counters: SessionCounters
     ) {
@@ -34,6 +37,7 @@ public struct SessionParameters: Sendable {
         self.remoteIndex = remoteIndex
         self.keys = keys
         self.isInitiator = isInitiator
+        self.features = features
         self.createdAt = createdAt
         self.counters = counters
     }
@@ -52,6 +56,10 @@ struct TransportSession: ~Copyable {
     let remoteIndex: ReceiverIndex
     let createdAt: Instant
     let isInitiator: Bool
+    /// The peer takes inner checksums that are still partial.
+    let takesPartialChecksums: Bool
+    /// The peer takes several frames in one datagram.
+    let takesAggregates: Bool
     let counters: SessionCounters
     /// Keeps the guarded memory alive that the keys below point into.
     let keys: TransportKeySet
@@ -75,6 +83,8 @@ struct TransportSession: ~Copyable {
         remoteIndex = parameters.remoteIndex
         createdAt = parameters.createdAt
         isInitiator = parameters.isInitiator
+        takesPartialChecksums = parameters.features & PacketOffloads.partialChecksums != 0
+        takesAggregates = parameters.features & PacketOffloads.aggregation != 0
         counters = parameters.counters
         keys = parameters.keys
         sendKey = keys.sendKey(lane: lane)

@@ -19,11 +19,16 @@ extension VTEP {
     mutating func applyPathMTU(_ place: Int) {
         guard let bytes = peers[place].pathMTU, let endpoint = peers[place].endpoint else {
             peers[place].largestFrame = Int.max
+            peers[place].largestRecords = Self.leastRecords
             return
         }
-        peers[place].largestFrame =
-            bytes - Self.udpOverhead(isIPv6: endpoint.address.isIPv6) - Self.headroom - Self.tailroom
+        let payload = bytes - Self.udpOverhead(isIPv6: endpoint.address.isIPv6)
+        peers[place].largestFrame = payload - Self.headroom - Self.tailroom
+        peers[place].largestRecords = payload - SealedHeader.length - Self.tailroom
     }
+
+    /// Records that every path carries: until more is known, no more small frames than these share a datagram.
+    static var leastRecords: Int { 1280 - udpOverhead(isIPv6: true) - SealedHeader.length - tailroom }
 
     /// IP and UDP headers.
     public static func udpOverhead(isIPv6: Bool) -> Int { (isIPv6 ? 40 : 20) + 8 }
@@ -31,20 +36,20 @@ extension VTEP {
     /// Sends a probe that makes an IP packet of `size` bytes.
     /// - Returns: false when there is no usable pair or the probe is larger than this node's datagrams.
     public mutating func sendProbe(size: Int, identifier: UInt32, to peer: PeerIndex, now: Instant) -> Bool {
-        guard let session = usableSession(of: peer, now: now), canForward,
+        guard let session = usableSession(of: peer, now: now),
             let endpoint = peers[Int(peer.rawValue)].endpoint
         else { return false }
         let length = size - Self.udpOverhead(isIPv6: endpoint.address.isIPv6)
         let body = ControlMessage.pathMTUProbe(size: UInt16(clamping: size), identifier: identifier).bytes
         let records = length - SealedHeader.length - Self.tailroom
-        guard length <= scratch.slotSize, records >= RecordHeader.length + body.count else { return false }
-        let datagram = scratch.take()
-        let record = datagram + SealedHeader.length
+        guard records <= Self.largestStaged, records >= RecordHeader.length + body.count, hasRoom(for: records) else {
+            return false
+        }
         // Zero bytes behind the record are padding, whose kind is zero.
-        record.initializeMemory(as: UInt8.self, repeating: 0, count: records)
-        Self.writeRecordHeader(kind: RecordHeader.controlKind, length: body.count, at: record)
-        (record + RecordHeader.length).copyBytes(body)
-        return sealDatagram(datagram, records: record, count: records, session: session, now: now)
+        staging.initializeMemory(as: UInt8.self, repeating: 0, count: records)
+        Self.writeRecordHeader(kind: RecordHeader.controlKind, length: body.count, at: staging)
+        (staging + RecordHeader.length).copyBytes(body)
+        return sealDatagram(records: staging, count: records, session: session, now: now)
     }
 
     /// A frame that the peer's path does not carry.
@@ -64,19 +69,25 @@ extension VTEP {
         let output = (answer ?? spareAnswer) + Self.answerHeadroom
         switch PacketTooBig.remedy(for: bytes, largestFrame: largest, output: output) {
         case .fragment:
-            guard let fragments = IPv4Fragments(bytes, largestFrame: largest), fragments.count <= Self.mostFragments,
-                fragments.count <= scratch.room, fragments.count <= outgoing.room
+            let header = 14 + 16 + 60 + 2 * (Self.headroom + Self.tailroom)
+            guard let fragments = IPv4Fragments(bytes, largestFrame: largest),
+                fragments.count <= Self.mostFragments,
+                outgoing.hasRoom(
+                    bytes: open.count + count + fragments.count * header,
+                    datagrams: fragments.count + 1
+                )
             else { return drops.count(.tooBig) }
+            // The frame itself may stand at the front of the staging memory.
+            let slot = staging + Self.largestStaged + 1 + Self.headroom
             for number in 0..<fragments.count {
-                let slot = scratch.take()
-                let length = fragments.write(number, to: slot + Self.headroom)
-                seal(slot + Self.headroom, count: length, network: network, into: slot, session: session, now: now)
+                let length = fragments.write(number, to: slot)
+                seal(slot, count: length, network: network, isPartial: false, session: session, now: now)
             }
         case .answer(let length):
             drops.count(.tooBig)
             guard answer != nil else { return }
             answersLeft -= 1
-            deliver(output, length, network: network, checksum: nil)
+            _ = delivered.append(output, count: length, network: network, offload: VirtioNetHeader())
         case .drop:
             drops.count(.tooBig)
         }

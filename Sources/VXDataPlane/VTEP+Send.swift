@@ -5,11 +5,12 @@ extension VTEP {
     /// Sends a frame from a network's own device to where it belongs: to the peer that has its destination, or to all
     /// peers of the network (head-end replication).
     ///
-    /// The bytes must stay until the outgoing batch is flushed, with `headroom` free bytes before and `tailroom`
-    /// behind, all of which this uses.
+    /// The bytes must stay until this or `resume` has returned `finished`, with `headroom` free bytes before them; a
+    /// super-frame's bytes are used up.
     /// - Parameters:
     ///   - frame: the Ethernet header's first byte.
     ///   - count: the frame's length without FCS.
+    ///   - offload: what the kernel said of the frame.
     ///   - network: the place of the network.
     ///   - now: one reading of the clock per batch is enough.
     #if !DEBUG
@@ -18,6 +19,7 @@ extension VTEP {
     public mutating func forward(
         _ frame: UnsafeMutableRawPointer,
         count: Int,
+        offload: VirtioNetHeader = VirtioNetHeader(),
         network: Int,
         now: Instant
     ) -> Progress {
@@ -28,38 +30,73 @@ extension VTEP {
         if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
         // The own device's stations are always known, or a peer could claim them.
         _ = networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now)
-        let hash = networks[network].mode == .plaintext ? flowHash(of: frame, count: count) : 0
 
+        cursor.frame = nil
+        cursor.isFlood = true
         if !destination.isMulticast, let peer = networks[network].forwarding.lookup(destination, now: now) {
             if peer == ForwardingDatabase.localDevice { return drop(.hairpin) }
-            sendToOne(frame, count: count, network: network, peer: peer, flowHash: hash, now: now)
-            return .finished
+            cursor.isFlood = false
+            cursor.peer = peer
+        } else if networks[network].members.isEmpty {
+            return drop(.noPeer)
         }
-        if networks[network].members.isEmpty { return drop(.noPeer) }
-        flood = FloodCursor(frame: frame, count: count, network: network, next: 0, flowHash: hash)
-        return resumeFlood(now: now)
+        guard take(frame, count: count, offload: offload, network: network) else { return drop(.invalidOffload) }
+        return resume(now: now)
     }
 
-    /// Goes on with a flood that found the outgoing batch full; the caller has flushed it since.
+    /// Makes a frame the one that is being sent; false when what the kernel said of it is impossible.
+    @inline(__always)
+    mutating func take(
+        _ frame: UnsafeMutableRawPointer,
+        count: Int,
+        offload: VirtioNetHeader,
+        network: Int
+    ) -> Bool {
+        cursor.count = count
+        cursor.network = network
+        cursor.offload = offload
+        cursor.isPartial = false
+        cursor.segmenter = nil
+        cursor.nextMember = 0
+        cursor.nextSegment = 0
+        if offload.isSuperFrame {
+            guard let segmenter = FrameSegmenter(frame, length: count, offload: offload) else { return false }
+            template.copyMemory(from: frame, byteCount: segmenter.headerLength)
+            cursor.segmenter = segmenter
+        } else if offload.isPartial {
+            let start = Int(offload.checksumStart)
+            let field = Int(offload.checksumOffset)
+            guard start &+ field &+ 2 <= count else { return false }
+            if let packet = InnerPacket(frame, count: count), packet.transport == start, packet.checksumOffset == field
+            {
+                cursor.isPartial = true
+            } else {
+                InternetChecksum.complete(frame + start, count: count &- start, offset: field)
+            }
+        }
+        cursor.flowHash = networks[network].mode == .plaintext ? flowHash(of: frame, count: count) : 0
+        cursor.frame = frame
+        return true
+    }
+
+    /// Goes on with a frame that found the outgoing batch full; the caller has flushed it since.
     #if !DEBUG
         @_noLocks
     #endif
-    public mutating func resumeFlood(now: Instant) -> Progress {
-        guard let frame = flood.frame else { return .finished }
-        let network = flood.network
-        let memberCount = networks[network].members.count
-        while flood.next < memberCount {
-            if !canForward { return .batchFull }
-            let peer = networks[network].members[flood.next]
-            flood.next &+= 1
-            if networks[network].mode == .plaintext {
-                // Every copy is the same bytes: all datagrams point at one buffer.
-                sendPlaintext(frame, count: flood.count, network: network, peer: peer, flowHash: flood.flowHash)
-            } else {
-                floodSealed(frame, count: flood.count, network: network, peer: peer, now: now)
+    public mutating func resume(now: Instant) -> Progress {
+        guard let frame = cursor.frame else { return .finished }
+        if cursor.isFlood {
+            let members = networks[cursor.network].members.count
+            while cursor.nextMember < members {
+                let peer = networks[cursor.network].members[cursor.nextMember]
+                if send(frame, to: peer, now: now) == .batchFull { return .batchFull }
+                cursor.nextMember &+= 1
+                cursor.nextSegment = 0
             }
+        } else if send(frame, to: cursor.peer, now: now) == .batchFull {
+            return .batchFull
         }
-        flood.frame = nil
+        cursor.frame = nil
         return .finished
     }
 
@@ -83,64 +120,159 @@ extension VTEP {
         VXWire.flowHash(frame: UnsafeRawBufferPointer(start: frame, count: count).bytes)
     }
 
+    /// Sends the frame, or what is left of it, to one peer.
     @inline(__always)
-    private mutating func sendToOne(
-        _ frame: UnsafeMutableRawPointer,
-        count: Int,
-        network: Int,
-        peer: PeerIndex,
-        flowHash: UInt32,
-        now: Instant
-    ) {
-        guard networks[network].mode == .sealed else {
-            sendPlaintext(frame, count: count, network: network, peer: peer, flowHash: flowHash)
-            return
-        }
-        guard let session = usableSession(of: peer, now: now) else {
-            wait(frame, count: count, network: network, peer: peer, now: now)
-            return
-        }
-        if count > peers[Int(peer.rawValue)].largestFrame {
-            handleTooBig(frame, count: count, network: network, session: session, now: now)
-            return
-        }
-        seal(frame, count: count, network: network, into: frame - Self.headroom, session: session, now: now)
-    }
-
-    @inline(__always)
-    private mutating func sendPlaintext(
-        _ frame: UnsafeMutableRawPointer,
-        count: Int,
-        network: Int,
-        peer: PeerIndex,
-        flowHash: UInt32
-    ) {
+    private mutating func send(_ frame: UnsafeMutableRawPointer, to peer: PeerIndex, now: Instant) -> Progress {
         let place = Int(peer.rawValue)
-        guard let endpoint = peers[place].endpoint else { return drops.count(.noEndpoint) }
-        let base = frame - VXLANHeader.length
-        Self.writeVXLANHeader(networks[network].vni, at: base)
-        send(base, VXLANHeader.length &+ count, to: endpoint, by: .plaintext(flowHash: flowHash))
-        peers[place].counters.countSent(frames: 1, bytes: count)
+        if networks[cursor.network].mode == .plaintext { return sendPlaintext(frame, place: place) }
+        guard hasRoom(for: cursor.count) else { return .batchFull }
+        guard let session = usableSession(of: peer, now: now) else {
+            // Half a super-frame is of no use: what was sent of it stays sent.
+            if cursor.nextSegment > 0 { return drop(.noSession) }
+            wait(frame, peer: peer, now: now)
+            return .finished
+        }
+        if cursor.segmenter != nil { return sendSegments(frame, place: place, session: session, now: now) }
+        if cursor.count > peers[place].largestFrame {
+            completeChecksum(frame)
+            handleTooBig(frame, count: cursor.count, network: cursor.network, session: session, now: now)
+            return .finished
+        }
+        if cursor.isPartial, !session.pointee.takesPartialChecksums { completeChecksum(frame) }
+        seal(
+            frame,
+            count: cursor.count,
+            network: cursor.network,
+            isPartial: cursor.isPartial,
+            session: session,
+            now: now
+        )
+        return .finished
     }
 
-    /// Seals one copy of a flooded frame into a slot of its own; the frame itself stays clear for the next peer.
+    /// Completes the checksum in the frame itself: a complete one serves every other peer too.
     @inline(__always)
-    private mutating func floodSealed(
+    private mutating func completeChecksum(_ frame: UnsafeMutableRawPointer) {
+        guard cursor.isPartial else { return }
+        let start = Int(cursor.offload.checksumStart)
+        InternetChecksum.complete(
+            frame + start,
+            count: cursor.count &- start,
+            offset: Int(cursor.offload.checksumOffset)
+        )
+        cursor.isPartial = false
+        cursor.offload = VirtioNetHeader()
+    }
+
+    /// Sends the segments of a super-frame.
+    ///
+    /// To one peer each header is written before its payload where that stands, over the end of the payload before it,
+    /// which is sealed by then. A flooded super-frame is needed again: its segments are put together elsewhere.
+    @inline(__always)
+    private mutating func sendSegments(
         _ frame: UnsafeMutableRawPointer,
-        count: Int,
-        network: Int,
-        peer: PeerIndex,
+        place: Int,
+        session: UnsafeMutablePointer<TransportSession>,
         now: Instant
+    ) -> Progress {
+        guard var segmenter = cursor.segmenter else { return .finished }
+        let largest = peers[place].largestFrame
+        if segmenter.isTCP, segmenter.headerLength &+ segmenter.segmentSize > largest {
+            guard let smaller = FrameSegmenter(segmenter, largestFrame: largest) else { return drop(.tooBig) }
+            segmenter = smaller
+        }
+        let isPartial = segmenter.isPlain && session.pointee.takesPartialChecksums
+        let header = segmenter.headerLength
+        var number = cursor.nextSegment
+        while number < segmenter.count {
+            let length = segmenter.payloadCount(number)
+            guard hasRoom(for: header &+ length) else {
+                cursor.nextSegment = number
+                return .batchFull
+            }
+            let payload = frame + segmenter.payloadOffset(number)
+            var start = payload - header
+            if cursor.isFlood {
+                start = staging + Self.headroom
+                (start + header).copyMemory(from: payload, byteCount: length)
+            }
+            segmenter.writeHeader(number, template: template, to: start)
+            let fits = header &+ length <= largest
+            if !isPartial || !fits {
+                InternetChecksum.complete(
+                    start + segmenter.transportOffset,
+                    count: header &- segmenter.transportOffset &+ length,
+                    offset: segmenter.checksumOffset
+                )
+            }
+            if fits {
+                seal(
+                    start,
+                    count: header &+ length,
+                    network: cursor.network,
+                    isPartial: isPartial,
+                    session: session,
+                    now: now
+                )
+            } else {
+                handleTooBig(start, count: header &+ length, network: cursor.network, session: session, now: now)
+            }
+            number &+= 1
+        }
+        return .finished
+    }
+
+    /// Sends the frame as standard VXLAN, every checksum complete.
+    @inline(__always)
+    private mutating func sendPlaintext(_ frame: UnsafeMutableRawPointer, place: Int) -> Progress {
+        guard let endpoint = peers[place].endpoint else { return drop(.noEndpoint) }
+        guard let segmenter = cursor.segmenter else {
+            guard outgoing.hasRoom(bytes: VXLANHeader.length &+ cursor.count, datagrams: 1) else { return .batchFull }
+            completeChecksum(frame)
+            let datagram = outgoing.next
+            (datagram + VXLANHeader.length).copyMemory(from: frame, byteCount: cursor.count)
+            commitPlaintext(datagram, count: cursor.count, place: place, endpoint: endpoint)
+            return .finished
+        }
+        let header = segmenter.headerLength
+        var number = cursor.nextSegment
+        while number < segmenter.count {
+            let length = segmenter.payloadCount(number)
+            guard outgoing.hasRoom(bytes: VXLANHeader.length &+ header &+ length, datagrams: 1) else {
+                cursor.nextSegment = number
+                return .batchFull
+            }
+            let datagram = outgoing.next
+            let start = datagram + VXLANHeader.length
+            segmenter.writeHeader(number, template: template, to: start)
+            (start + header).copyMemory(from: frame + segmenter.payloadOffset(number), byteCount: length)
+            InternetChecksum.complete(
+                start + segmenter.transportOffset,
+                count: header &- segmenter.transportOffset &+ length,
+                offset: segmenter.checksumOffset
+            )
+            commitPlaintext(datagram, count: header &+ length, place: place, endpoint: endpoint)
+            number &+= 1
+        }
+        return .finished
+    }
+
+    @inline(__always)
+    private mutating func commitPlaintext(
+        _ datagram: UnsafeMutableRawPointer,
+        count: Int,
+        place: Int,
+        endpoint: Endpoint
     ) {
-        guard let session = usableSession(of: peer, now: now) else {
-            wait(frame, count: count, network: network, peer: peer, now: now)
-            return
-        }
-        if count > peers[Int(peer.rawValue)].largestFrame {
-            handleTooBig(frame, count: count, network: network, session: session, now: now)
-            return
-        }
-        seal(frame, count: count, network: network, into: scratch.take(), session: session, now: now)
+        Self.writeVXLANHeader(networks[cursor.network].vni, at: datagram)
+        outgoing.commit(
+            VXLANHeader.length &+ count,
+            peer: place,
+            endpoint: endpoint,
+            path: .plaintext(flowHash: cursor.flowHash)
+        )
+        peers[place].counters.countSentFrame(bytes: count)
+        peers[place].counters.countSentDatagram()
     }
 
     /// The pair that frames to the peer are sealed under, while it is young enough.
@@ -161,65 +293,6 @@ extension VTEP {
         // RFC 7348, 5: flags with only I set, 24 reserved bits; VNI, 8 reserved bits.
         base.storeBytes(of: UInt32(0x0800_0000).bigEndian, as: UInt32.self)
         base.storeBytes(of: (vni.rawValue &<< 8).bigEndian, toByteOffset: 4, as: UInt32.self)
-    }
-
-    /// Makes the one-record datagram of a frame at `datagram`, which either lies `headroom` before the frame (sealed in
-    /// place) or apart from it.
-    @inline(__always)
-    mutating func seal(
-        _ frame: UnsafeMutableRawPointer,
-        count: Int,
-        network: Int,
-        into datagram: UnsafeMutableRawPointer,
-        session: UnsafeMutablePointer<TransportSession>,
-        now: Instant
-    ) {
-        let body = VXLANHeader.length &+ count
-        let record = frame - VXLANHeader.length - RecordHeader.length
-        Self.writeRecordHeader(kind: RecordHeader.frameKind, length: body, at: record)
-        Self.writeVXLANHeader(networks[network].vni, at: record + RecordHeader.length)
-        guard sealDatagram(datagram, records: record, count: RecordHeader.length &+ body, session: session, now: now)
-        else { return }
-        peers[Int(session.pointee.peer.rawValue)].counters.countSent(frames: 1, bytes: count)
-    }
-
-    @inline(__always)
-    static func writeRecordHeader(kind: UInt8, length: Int, at base: UnsafeMutableRawPointer) {
-        let word = UInt32(kind) &<< 24 | UInt32(truncatingIfNeeded: length)
-        base.storeBytes(of: word.bigEndian, as: UInt32.self)
-    }
-
-    /// Seals `count` bytes of records into a datagram and puts it on the outgoing batch. The counter is consumed here,
-    /// before sealing, and stays consumed whatever becomes of the datagram.
-    @inline(__always)
-    mutating func sealDatagram(
-        _ datagram: UnsafeMutableRawPointer,
-        records: UnsafeRawPointer,
-        count: Int,
-        session: UnsafeMutablePointer<TransportSession>,
-        now: Instant
-    ) -> Bool {
-        guard let endpoint = peers[Int(session.pointee.peer.rawValue)].endpoint else {
-            drops.count(.noEndpoint)
-            return false
-        }
-        let counter = session.pointee.sendCounter
-        session.pointee.sendCounter = counter &+ 1
-        let first = UInt32(MessageType.transport.rawValue) &<< 24 | UInt32(truncatingIfNeeded: lane) &<< 16
-        datagram.storeBytes(of: first.bigEndian, as: UInt32.self)
-        datagram.storeBytes(of: session.pointee.remoteIndex.rawValue.bigEndian, toByteOffset: 4, as: UInt32.self)
-        datagram.storeBytes(of: counter.bigEndian, toByteOffset: 8, as: UInt64.self)
-        cipher.seal(
-            into: datagram + SealedHeader.length,
-            from: records,
-            count: count,
-            header: UnsafeRawPointer(datagram),
-            counter: counter,
-            key: session.pointee.sendKey
-        )
-        send(datagram, SealedHeader.length &+ count &+ Self.tailroom, to: endpoint, by: .sealed)
-        session.pointee.counters.noteSent(now: now.nanoseconds, data: count > 0, counter: counter &+ 1)
-        return true
     }
 }
 

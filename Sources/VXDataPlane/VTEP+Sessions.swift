@@ -41,6 +41,8 @@ extension VTEP {
         if let session = sessions.find(index) {
             let peer = Int(session.pointee.peer.rawValue)
             if peers[peer].sending == session { peers[peer].sending = nil }
+            // A batch has ended before anything is asked of a lane, and with it the open datagram.
+            precondition(open.session != session, "a pair is let go with frames under way")
         }
         _ = sessions.remove(index)
     }
@@ -68,19 +70,15 @@ extension VTEP {
         under session: UnsafeMutablePointer<TransportSession>,
         now: Instant
     ) -> Bool {
-        guard canForward, message.count + Self.headroom + Self.tailroom <= scratch.slotSize else { return false }
-        let datagram = scratch.take()
-        let record = datagram + SealedHeader.length
-        Self.writeRecordHeader(kind: RecordHeader.controlKind, length: message.count, at: record)
-        (record + RecordHeader.length).copyBytes(message)
-        return sealDatagram(
-            datagram,
-            records: record,
-            count: RecordHeader.length + message.count,
-            session: session,
-            now: now
-        )
+        let size = RecordHeader.length + message.count
+        guard size <= Self.largestStaged, hasRoom(for: size) else { return false }
+        Self.writeRecordHeader(kind: RecordHeader.controlKind, length: message.count, at: staging)
+        (staging + RecordHeader.length).copyBytes(message)
+        return sealDatagram(records: staging, count: size, session: session, now: now)
     }
+
+    /// Most bytes that are put together in `staging`: no datagram is longer.
+    static var largestStaged: Int { 65_535 }
 
     /// Gives up the frames that wait for a peer.
     public mutating func dropWaiting(_ peer: PeerIndex) {
@@ -89,24 +87,25 @@ extension VTEP {
         peers[place].waiting.removeAll()
     }
 
-    /// Seals the frames that waited for a peer, in the order they came.
+    /// Sends the frames that waited for a peer, in the order they came.
     /// - Returns: `batchFull` when the outgoing batch must be flushed and this called again.
     public mutating func drainWaiting(_ peer: PeerIndex, now: Instant) -> Progress {
         let place = Int(peer.rawValue)
-        guard let session = usableSession(of: peer, now: now), peers[place].endpoint != nil else { return .finished }
-        while let frame = peers[place].waiting.first {
-            if !canForward { return .batchFull }
-            if frame.count > peers[place].largestFrame {
-                handleTooBig(frame.base, count: frame.count, network: frame.network, session: session, now: now)
-                peers[place].waiting.removeFirst()
-                continue
-            }
-            let slot = scratch.take()
-            let copy = slot + Self.headroom
-            copy.copyMemory(from: frame.base, byteCount: frame.count)
+        if resume(now: now) == .batchFull { return .batchFull }
+        while usableSession(of: peer, now: now) != nil, peers[place].endpoint != nil,
+            let waiting = peers[place].waiting.first
+        {
+            let frame = staging + Self.headroom
+            let (count, network, offload) = (waiting.count, waiting.network, waiting.offload)
+            frame.copyMemory(from: waiting.base, byteCount: count)
             peers[place].waiting.removeFirst()
-            seal(copy, count: frame.count, network: frame.network, into: slot, session: session, now: now)
+            // It was looked at when it was put there.
+            guard take(frame, count: count, offload: offload, network: network) else { continue }
+            cursor.isFlood = false
+            cursor.peer = peer
+            if resume(now: now) == .batchFull { return .batchFull }
         }
+        sealOpenDatagram(now: now)
         return .finished
     }
 
@@ -127,19 +126,22 @@ extension VTEP {
     }
 
     private mutating func sendEmpty(under session: UnsafeMutablePointer<TransportSession>, now: Instant) {
-        guard canForward else { return }
-        let datagram = scratch.take()
-        let body = UnsafeRawPointer(datagram + SealedHeader.length)
-        guard sealDatagram(datagram, records: body, count: 0, session: session, now: now) else { return }
-        peers[Int(session.pointee.peer.rawValue)].counters.countSent(frames: 0, bytes: 0)
+        guard hasRoom(for: 0) else { return }
+        _ = sealDatagram(records: staging, count: 0, session: session, now: now)
     }
 
     /// Puts a frame on the peer's queue and asks for a session, at most once a second.
     @inline(never)
     @_semantics("no_performance_analysis")
-    mutating func wait(_ frame: UnsafeMutableRawPointer, count: Int, network: Int, peer: PeerIndex, now: Instant) {
+    mutating func wait(_ frame: UnsafeMutableRawPointer, peer: PeerIndex, now: Instant) {
         let place = Int(peer.rawValue)
-        let dropped = peers[place].waiting.append(frame, count: count, network: network)
+        let dropped = peers[place].waiting.append(
+            frame,
+            count: cursor.count,
+            network: cursor.network,
+            // What was completed since needs no more of the kernel's word.
+            offload: cursor.isPartial || cursor.segmenter != nil ? cursor.offload : VirtioNetHeader()
+        )
         if dropped > 0 { drops.count(.noSession, UInt64(dropped)) }
         let asked = Instant(nanoseconds: peers[place].askedAt)
         if asked.nanoseconds == 0 || now.since(asked) >= .seconds(1) {

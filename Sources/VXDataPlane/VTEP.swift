@@ -11,26 +11,25 @@ public import VXWire
 /// them and in all they call. It can look into other files only where the module is compiled whole, which is in release
 /// builds; hence the `#if !DEBUG` round the attribute.
 ///
-/// A frame's way out: `forward` → `ForwardingDatabase.lookup` or flood → VXLAN header → `seal` in place → `outgoing`.
+/// A frame's way out: `forward` → `ForwardingDatabase.lookup` or flood → `FrameSegmenter` → records → sealed into `outgoing`.
 /// A datagram's way in: `receiveSealed` → `SessionTable.find` → `ReplayWindow.check` → open in place →
-/// `ReplayWindow.mark` → records → admission → learning → `delivered`.
+/// `ReplayWindow.mark` → records → admission → learning → `FrameCoalescer` → `delivered`.
 public struct VTEP: ~Copyable {
-    /// Free bytes that `forward` needs before a frame: sealed header, record header, VXLAN header.
+    /// What a sealed frame takes beside itself, before it: sealed header, record header, VXLAN header. `forward` uses so many
+    /// bytes before a frame.
     public static var headroom: Int { SealedHeader.length + RecordHeader.length + VXLANHeader.length }
-    /// Free bytes that `forward` needs behind a frame: the AEAD tag.
+    /// What it takes behind it: the AEAD tag.
     public static var tailroom: Int { BulkCipher.tagLength }
-    /// Datagrams that the outgoing batch holds.
-    public static var batchCapacity: Int { 128 }
-    /// Frames that the delivered batch holds: more than the smallest records that fit one datagram, so that one
-    /// datagram always finds room in an empty batch.
-    static var deliveredCapacity: Int { 8192 }
     static var mostFramesInDatagram: Int { 65_535 / (RecordHeader.length + VXLANHeader.length) + 1 }
+    /// Memory of the outgoing batch: two super-frames, and room for one more before it counts as full. Small enough to stay
+    /// in a core's own cache.
+    private static var outgoingBytes: Int { 320 << 10 }
 
     /// Whether a call did all of its work.
     public enum Progress: Sendable {
         /// All of it.
         case finished
-        /// The outgoing batch is full: flush it and call `resumeFlood`.
+        /// The outgoing batch is full: flush it and call `resume`.
         case batchFull
     }
 
@@ -44,21 +43,29 @@ public struct VTEP: ~Copyable {
     let networkByVNI: PlaceMap
     let plaintextPeers: PlaceMap
     var sessions = SessionTable()
-    var scratch: SlotArena
+    /// The datagram that small frames to one peer are gathered in.
+    var open = OpenDatagram()
+    /// The frame under way.
+    var cursor = SendCursor()
+    /// A copy of a super-frame's headers.
+    let template = UnsafeMutableRawPointer.allocate(byteCount: FrameSegmenter.mostHeader, alignment: 64)
+    /// Where a control message, a segment of a flooded super-frame or a fragment is put together.
+    let staging = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
+    var coalescer: FrameCoalescer
     /// Answers to packets that are too big; given back when `delivered` is emptied.
     var answers = SlotArena(slotSize: VTEP.answerSlot, slotCount: 64)
     /// Where an answer is written that is not sent.
     let spareAnswer = UnsafeMutableRawPointer.allocate(byteCount: VTEP.answerSlot, alignment: 64)
     var answersSince = Instant(nanoseconds: 0)
     var answersLeft: UInt64 = 0
-    var flood = FloodCursor()
 
+    let offloads: PacketOffloads
     /// What this lane dropped.
     public let drops: DropCounters
     /// Datagrams to send, in order.
-    public private(set) var outgoing = FixedList<OutgoingDatagram>(capacity: VTEP.batchCapacity)
+    public internal(set) var outgoing: DatagramBatch
     /// Frames to write to the devices, in order.
-    public private(set) var delivered = FixedList<DeliveredFrame>(capacity: VTEP.deliveredCapacity)
+    public internal(set) var delivered = DeliveryBatch()
     /// What the handshake thread must hear. Filled only by rare things.
     public private(set) var events: [DataPlaneEvent] = []
 
@@ -69,6 +76,7 @@ public struct VTEP: ~Copyable {
     ///   - networks: places in this list are the network numbers of `forward` and `DeliveredFrame`.
     ///   - peers: by peer index.
     ///   - cipher: the AEAD provider of this thread.
+    ///   - offloads: which ways of handling many packets as one are in use.
     ///   - drops: where drops are counted.
     public init(
         lane: Int,
@@ -76,12 +84,16 @@ public struct VTEP: ~Copyable {
         networks definitions: [NetworkDefinition],
         peers peerDefinitions: [PeerDefinition],
         cipher: BulkCipher,
+        offloads: PacketOffloads = PacketOffloads(),
         drops: DropCounters
     ) {
         self.lane = lane
         self.threads = threads
         self.cipher = cipher
         self.drops = drops
+        self.offloads = offloads
+        coalescer = FrameCoalescer(joinsTCP: offloads.coalescesTCP, joinsUDP: offloads.coalescesUDP)
+        outgoing = DatagramBatch(bytes: Self.outgoingBytes, joinsRuns: offloads.joinsDatagrams)
         networks = .allocate(capacity: definitions.count)
         for (place, definition) in definitions.enumerated() {
             networks.initializeElement(at: place, to: Network(definition, peerCount: peerDefinitions.count))
@@ -97,8 +109,6 @@ public struct VTEP: ~Copyable {
                 return (endpoint.address.placeKey, place)
             }
         )
-        let largest = definitions.map(\.maximumFrame).max() ?? 1514
-        scratch = SlotArena(slotSize: largest + Self.headroom + Self.tailroom, slotCount: Self.batchCapacity)
     }
 
     deinit {
@@ -108,19 +118,24 @@ public struct VTEP: ~Copyable {
         peers.deallocate()
         networks.deallocate()
         spareAnswer.deallocate()
+        template.deallocate()
+        staging.deallocate()
+        open.records.deallocate()
     }
 
-    /// Whether `forward` may be called for one more frame before a flush.
-    public var canForward: Bool { outgoing.room >= Self.mostFragments && scratch.room >= Self.mostFragments }
-
-    /// Whether one more datagram may be received before `delivered` is emptied.
+    /// Whether one more datagram, or run of them, may be received before `delivered` is emptied.
     public var canReceive: Bool { delivered.room >= Self.mostFramesInDatagram }
 
     /// Forgets the datagrams of the outgoing batch, which the caller has sent, and takes back their memory.
     public mutating func removeOutgoing() {
         outgoing.removeAll()
-        scratch.giveBackAll()
     }
+
+    /// The kernel takes no runs after all: every datagram leaves alone from now on.
+    public mutating func stopJoiningDatagrams() { outgoing.joinsRuns = false }
+
+    /// Ends the runs of `delivered`, before it is written.
+    public mutating func finishDelivered() { coalescer.finish(delivered) }
 
     /// Forgets the delivered frames, which the caller has written.
     public mutating func removeDelivered() {
@@ -138,21 +153,6 @@ public struct VTEP: ~Copyable {
     @inline(never)
     @_semantics("no_performance_analysis")
     mutating func raise(_ event: consuming DataPlaneEvent) { events.append(event) }
-
-    @inline(__always)
-    mutating func send(_ base: UnsafeMutableRawPointer, _ count: Int, to endpoint: Endpoint, by path: OutgoingPath) {
-        outgoing.append(OutgoingDatagram(base: base, count: count, endpoint: endpoint, path: path))
-    }
-
-    @inline(__always)
-    mutating func deliver(
-        _ base: UnsafeMutableRawPointer,
-        _ count: Int,
-        network: Int,
-        checksum: PartialChecksum?
-    ) {
-        delivered.append(DeliveredFrame(base: base, count: count, network: network, checksum: checksum))
-    }
 }
 
 /// What a lane tells the handshake thread.
@@ -167,12 +167,35 @@ public enum DataPlaneEvent: Sendable {
     case control(PeerIndex, ReceiverIndex, [UInt8])
 }
 
-/// Where an unfinished flood stands: the frame is in the caller's buffer, and stays there until the flood is over.
-struct FloodCursor {
+/// The frame that is being sent: it is in the caller's buffer, and stays there until all of it has left.
+struct SendCursor {
     var frame: UnsafeMutableRawPointer?
     var count = 0
     var network = 0
-    /// The next member to send to.
-    var next = 0
+    /// The checksum is partial, at a place that the receiver finds by its own parse.
+    var isPartial = false
+    /// How a super-frame is cut.
+    var segmenter: FrameSegmenter?
+    /// What the kernel said of it.
+    var offload = VirtioNetHeader()
     var flowHash: UInt32 = 0
+    /// To every member of the network, else to `peer` alone.
+    var isFlood = false
+    var peer = PeerIndex(0)
+    /// The next member to send to.
+    var nextMember = 0
+    /// The next segment of the super-frame to that peer.
+    var nextSegment = 0
+}
+
+/// Frames that were waiting for the same peer share a datagram; this one is being filled.
+struct OpenDatagram {
+    /// Nil while there is none.
+    var session: UnsafeMutablePointer<TransportSession>?
+    /// Records so far, in bytes.
+    var count = 0
+    /// What the peer's path carries of records.
+    var limit = 0
+    /// Where the records stand.
+    let records = UnsafeMutableRawPointer.allocate(byteCount: 64 << 10, alignment: 64)
 }

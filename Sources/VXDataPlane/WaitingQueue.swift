@@ -1,3 +1,5 @@
+import VXWire
+
 /// The frames that wait for one peer's session, oldest first, at most 256 KiB of them (protocol.md, 4). The oldest give
 /// way: a fresh frame is worth more than one whose sender has long repeated it.
 ///
@@ -6,10 +8,10 @@
 struct WaitingQueue {
     /// The bound on the bytes that wait, frame headers included.
     static let capacity = 256 << 10
-    private static let headerSize = 8
+    private static let headerSize = 24
 
-    /// Frames stand back to back behind eight bytes each: length, then the place of the network. A frame never wraps;
-    /// one that would starts again at the front.
+    /// Frames stand back to back behind a header each: length, the place of the network, the vnet header. A frame never
+    /// wraps; one that would starts again at the front.
     private var storage: UnsafeMutableRawPointer?
     private var head = 0
     private var tail = 0
@@ -18,7 +20,12 @@ struct WaitingQueue {
 
     /// Adds a copy of a frame.
     /// - Returns: how many of the oldest frames had to go.
-    mutating func append(_ frame: UnsafeRawPointer, count length: Int, network: Int) -> Int {
+    mutating func append(
+        _ frame: UnsafeRawPointer,
+        count length: Int,
+        network: Int,
+        offload: VirtioNetHeader
+    ) -> Int {
         let size = (Self.headerSize + length + 7) & ~7
         precondition(size <= Self.capacity / 2, "a frame cannot be larger than what TAP devices carry")
         let storage = self.storage ?? .allocate(byteCount: Self.capacity, alignment: 8)
@@ -30,6 +37,7 @@ struct WaitingQueue {
         }
         storage.storeBytes(of: UInt32(length), toByteOffset: tail, as: UInt32.self)
         storage.storeBytes(of: UInt32(network), toByteOffset: tail + 4, as: UInt32.self)
+        offload.write(to: storage + tail + 8)
         (storage + tail + Self.headerSize).copyMemory(from: frame, byteCount: length)
         tail += size
         count += 1
@@ -52,12 +60,25 @@ struct WaitingQueue {
         return tail + size <= head
     }
 
-    /// The oldest frame: where it stands, its length, and its network.
-    var first: (base: UnsafeMutableRawPointer, count: Int, network: Int)? {
+    /// A frame that waits.
+    struct Waiting {
+        let base: UnsafeMutableRawPointer
+        let count: Int
+        let network: Int
+        let offload: VirtioNetHeader
+    }
+
+    /// The oldest frame.
+    var first: Waiting? {
         guard count > 0, let storage else { return nil }
         let length = storage.load(fromByteOffset: head, as: UInt32.self)
         let network = storage.load(fromByteOffset: head + 4, as: UInt32.self)
-        return (storage + head + Self.headerSize, Int(length), Int(network))
+        return Waiting(
+            base: storage + head + Self.headerSize,
+            count: Int(length),
+            network: Int(network),
+            offload: VirtioNetHeader(reading: storage + head + 8)
+        )
     }
 
     /// Removes the oldest frame.

@@ -75,5 +75,7 @@ public enum HandshakeConstants {
     static let lateReport = Interval.seconds(10)
 
     /// Feature bit 1: more than one record in a datagram is accepted.
-    static let aggregation: UInt8 = 0x02
+    public static let aggregation: UInt8 = 0x02
+    /// Feature bit: inner TCP and UDP checksums may arrive partial.
+    public static let partialChecksums: UInt8 = 0x01
 }

@@ -154,7 +154,8 @@ extension HandshakeMachine {
             stage: .installing(response: nil)
         )
         let keys = finished.takeKeys().laneKeys(sendLanes: lanes, receiveLanes: payload.lanes)
-        install(pair, remoteIndex: message.sender, keys: keys, peer: peer, now: now)
+        let common = features & payload.features
+        install(pair, remoteIndex: message.sender, keys: keys, features: common, peer: peer, now: now)
     }
 
     /// Nil when this is no answer to the outstanding initiation. A forged response leaves that as it is.
@@ -244,7 +245,8 @@ extension HandshakeMachine {
             stage: .installing(response: answer)
         )
         let keys = finished.takeKeys().laneKeys(sendLanes: lanes, receiveLanes: payload.lanes)
-        install(pair, remoteIndex: message.sender, keys: keys, peer: peer, now: now)
+        let common = features & payload.features
+        install(pair, remoteIndex: message.sender, keys: keys, features: common, peer: peer, now: now)
     }
 
     /// The peer's clock went back, or this is a replay: with no session of our own to lose, call the peer where it is
@@ -262,6 +264,7 @@ extension HandshakeMachine {
         _ pair: KeyPair,
         remoteIndex: ReceiverIndex,
         keys: TransportKeySet,
+        features: UInt8,
         peer: PeerMachine,
         now: Now
     ) {
@@ -273,6 +276,7 @@ extension HandshakeMachine {
             remoteIndex: remoteIndex,
             keys: keys,
             isInitiator: pair.isInitiator,
+            features: features,
             createdAt: pair.createdAt,
             endpoint: pair.endpoint
         )

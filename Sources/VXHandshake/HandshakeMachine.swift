@@ -15,7 +15,8 @@ public struct HandshakeMachine: ~Copyable {
     let name: String
     let lanes: UInt8
     let randomness: HandshakeRandomness
-    let features = HandshakeConstants.aggregation
+    /// What this node takes, as its handshakes say.
+    let features: UInt8
     let peers: [PeerMachine]
     var state: DurableState
     var cookies = CookieChecker()
@@ -38,6 +39,7 @@ public struct HandshakeMachine: ~Copyable {
     ///   - successor: the key pair of the rotation that `state` says is open.
     ///   - name: sent to peers in `hello`.
     ///   - lanes: how many lanes this node sends on, 1 to 16.
+    ///   - features: feature bits of what this node takes (protocol.md, 2).
     ///   - peers: the sealed peers.
     ///   - state: what rotations left on disk. Records of keys that are not configured are dropped.
     ///   - lastTimestamp: no initiation's label is at or below this; from the state directory.
@@ -47,6 +49,7 @@ public struct HandshakeMachine: ~Copyable {
         successor: StaticKeyPair? = nil,
         name: String,
         lanes: UInt8,
+        features: UInt8 = HandshakeConstants.aggregation | HandshakeConstants.partialChecksums,
         peers: [HandshakePeer],
         state: DurableState = DurableState(),
         lastTimestamp: TAI64N,
@@ -60,6 +63,7 @@ public struct HandshakeMachine: ~Copyable {
         identities = [LocalIdentity(identity)] + (successor.map { [LocalIdentity($0)] } ?? [])
         self.name = name
         self.lanes = lanes
+        self.features = features
         self.lastTimestamp = lastTimestamp
         self.randomness = randomness
         self.state = state

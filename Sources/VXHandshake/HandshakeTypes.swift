@@ -138,6 +138,8 @@ public struct PairInstallation: Sendable {
     public let keys: TransportKeySet
     /// Who started the handshake.
     public let isInitiator: Bool
+    /// What both sides take (protocol.md, 2).
+    public let features: UInt8
     /// When it ended.
     public let createdAt: Instant
     /// Where the peer's message came from.

@@ -1,21 +1,23 @@
 import CVXLinux
 import Glibc
-public import VXWire
+import VXWire
 
-/// One queue of a TAP device: Ethernet frames in and out, each behind a vnet header (virtio_net_hdr, 10 bytes), which is
-/// empty as long as no offload is switched on. The device goes when its last queue is closed.
+/// One queue of a TAP device: Ethernet frames in and out, each behind a vnet header (virtio_net_hdr, 10 bytes). The device
+/// goes when its last queue is closed.
 public struct TAPDevice: ~Copyable {
-    /// Length of the vnet header before each frame.
-    public static let vnetHeaderLength = 10
-
     /// For the event loop; non-blocking.
     public let descriptor: FileDescriptor
     /// The interface's name.
     public let name: String
+    /// What the kernel does for many packets at once, of what was asked for.
+    public let offloads: TAPOffloads
 
     /// Makes the device, or opens one more queue of it.
+    /// - Parameters:
+    ///   - name: at most 15 bytes.
+    ///   - offloads: what is wanted; the kernel may refuse some.
     /// - Throws: when the device cannot be made; the text says what to do.
-    public init(name: String) throws(SystemCallError) {
+    public init(name: String, offloads wanted: TAPOffloads = .all) throws(SystemCallError) {
         let number = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
         if number < 0 {
             throw .last("open", "/dev/net/tun; load the tun module, or give the container this device")
@@ -24,12 +26,31 @@ public struct TAPDevice: ~Copyable {
         if vx_tun_set_iff(number, name, Int16(truncatingIfNeeded: VX_IFF_TAP_FLAGS)) < 0 {
             throw Self.explain(errno, name: name)
         }
-        if vx_tun_set_offload(number, 0) < 0 { throw .last("ioctl TUNSETOFFLOAD", "device \(name)") }
-        if vx_tun_set_vnet_header_size(number, CInt(Self.vnetHeaderLength)) < 0 {
+        if vx_tun_set_vnet_header_size(number, CInt(VirtioNetHeader.length)) < 0 {
             throw .last("ioctl TUNSETVNETHDRSZ", "device \(name)")
         }
+        offloads = Self.negotiate(number, wanted: wanted)
         descriptor = file
         self.name = name
+    }
+
+    /// Asks for less and less until the kernel agrees; without any offload frames simply come one by one.
+    private static func negotiate(_ number: CInt, wanted: TAPOffloads) -> TAPOffloads {
+        var candidate = wanted.contains(.checksum) ? wanted : []
+        for refused in [TAPOffloads.udpSegmentation, .tcpSegmentation, .checksum] {
+            if vx_tun_set_offload(number, flags(candidate)) == 0 { return candidate }
+            candidate.remove(refused)
+        }
+        _ = vx_tun_set_offload(number, 0)
+        return []
+    }
+
+    private static func flags(_ offloads: TAPOffloads) -> UInt32 {
+        var flags: UInt32 = 0
+        if offloads.contains(.checksum) { flags |= UInt32(VX_TUN_F_CSUM) }
+        if offloads.contains(.tcpSegmentation) { flags |= UInt32(VX_TUN_F_TSO) }
+        if offloads.contains(.udpSegmentation) { flags |= UInt32(VX_TUN_F_USO) }
+        return flags
     }
 
     private static func explain(_ code: CInt, name: String) -> SystemCallError {
@@ -42,30 +63,25 @@ public struct TAPDevice: ~Copyable {
         return SystemCallError(call: "ioctl TUNSETIFF", code: code, context: "device \(name): \(mend)")
     }
 
-    /// Reads one frame to `frame`; the ten bytes before it take its vnet header.
+    /// Reads one frame or super-frame to `frame`; the ten bytes before it take its vnet header.
     /// - Returns: the frame's length, or nil when nothing waits or the device is gone.
     @inline(__always)
     public func readFrame(into frame: UnsafeMutableRawPointer, size: Int) -> Int? {
-        let start = frame - Self.vnetHeaderLength
+        let start = frame - VirtioNetHeader.length
         let number = descriptor.rawValue
-        let count = retryingInterrupted { read(number, start, size + Self.vnetHeaderLength) }
-        return count > Self.vnetHeaderLength ? count - Self.vnetHeaderLength : nil
+        let count = retryingInterrupted { read(number, start, size + VirtioNetHeader.length) }
+        return count > VirtioNetHeader.length ? count - VirtioNetHeader.length : nil
     }
 
-    /// Writes one frame; the ten bytes before it are overwritten with a vnet header, which is empty but for what the kernel
-    /// has to complete of the checksum.
-    /// - Returns: false when the kernel did not take it: the device is down, or the frame is too large for it.
+    /// Writes one frame or super-frame in pieces: the vnet header first.
+    /// - Parameters:
+    ///   - pieces: an array in the layout of `iovec`: address, then length in bytes, each of a machine word.
+    ///   - count: how many pieces.
+    /// - Returns: false when the kernel did not take it: the device is down, or the frame does not suit it.
     @inline(__always)
-    public func writeFrame(_ frame: UnsafeMutableRawPointer, count: Int, checksum: PartialChecksum?) -> Bool {
-        let start = frame - Self.vnetHeaderLength
-        start.initializeMemory(as: UInt8.self, repeating: 0, count: Self.vnetHeaderLength)
-        if let checksum {
-            // virtio 1.2, 5.1.6: flags at 0, csum_start at 6, csum_offset at 8; in the machine's own byte order here.
-            start.storeBytes(of: UInt8(VIRTIO_NET_HDR_F_NEEDS_CSUM), as: UInt8.self)
-            start.storeBytes(of: checksum.start, toByteOffset: 6, as: UInt16.self)
-            start.storeBytes(of: checksum.offset, toByteOffset: 8, as: UInt16.self)
-        }
+    public func writeFrame(pieces: UnsafeRawPointer, count: Int) -> Bool {
         let number = descriptor.rawValue
-        return retryingInterrupted { write(number, start, count + Self.vnetHeaderLength) } > 0
+        let vectors = pieces.assumingMemoryBound(to: iovec.self)
+        return retryingInterrupted { writev(number, vectors, CInt(truncatingIfNeeded: count)) } > 0
     }
 }

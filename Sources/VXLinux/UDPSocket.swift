@@ -112,6 +112,17 @@ public struct UDPSocket: ~Copyable {
         }
     }
 
+    /// Has the kernel hand over runs of equal datagrams of one flow as one (UDP_GRO, udp(7)).
+    /// - Returns: false where the kernel does not know it.
+    public func receiveRuns() -> Bool {
+        vx_set_option(descriptor.rawValue, CInt(IPPROTO_UDP), CInt(VX_UDP_GRO), 1) == 0
+    }
+
+    /// Whether the kernel sends runs of equal datagrams for one call (UDP_SEGMENT, udp(7)); 0 switches nothing on.
+    public func sendsRuns() -> Bool {
+        vx_set_option(descriptor.rawValue, CInt(IPPROTO_UDP), CInt(VX_UDP_SEGMENT), 0) == 0
+    }
+
     /// Makes the socket send only: whatever arrives is dropped in the kernel.
     public func rejectAll() throws(SystemCallError) {
         if vx_attach_reject_all(descriptor.rawValue) < 0 { throw .last("setsockopt SO_ATTACH_FILTER", "port \(port)") }

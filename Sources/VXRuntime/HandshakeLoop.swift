@@ -260,6 +260,7 @@ final class HandshakeLoop: @unchecked Sendable {
                 remoteIndex: installation.remoteIndex,
                 keys: installation.keys,
                 isInitiator: installation.isInitiator,
+                features: installation.features,
                 createdAt: installation.createdAt,
                 counters: counters[number]
             )

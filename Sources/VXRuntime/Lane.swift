@@ -11,10 +11,18 @@ public struct LaneTopology: Sendable {
     public let networks: [NetworkDefinition]
     /// By peer index.
     public let peers: [PeerDefinition]
+    /// Which ways of handling many packets as one are in use.
+    public let offloads: PacketOffloads
 
     /// From its parts.
-    public init(threads: Int, networks: [NetworkDefinition], peers: [PeerDefinition]) {
+    public init(
+        threads: Int,
+        networks: [NetworkDefinition],
+        peers: [PeerDefinition],
+        offloads: PacketOffloads = PacketOffloads()
+    ) {
         self.threads = threads
+        self.offloads = offloads
         self.networks = networks
         self.peers = peers
     }
@@ -26,30 +34,40 @@ final class Lane: @unchecked Sendable {
     let mailbox: Mailbox<LaneCommand>
     let drops = DropCounters()
     private let handshake: Mailbox<HandshakeMessage>
+    private let offloads: OffloadBoard
     private let ports: LanePorts
     private var vtep: VTEP
     private var receiving: DatagramVector
     private var sending: DatagramVector
-    /// Slots that frames are read into; a frame stands `VTEP.headroom` behind its slot's start.
-    private let slots: UnsafeMutableRawPointer
-    private let slotSize: Int
+    /// Where frames are read to, one after the other: each is sealed before the next is read.
+    private let slot: UnsafeMutableRawPointer
     private var clockGuard = ClockGuard()
     private var ready = EventLoop.ReadyList(capacity: 64)
 
-    /// Frames read from one device before the batch is sent: few enough that one busy device does not hold up others.
-    private static let framesPerBatch = 64
-    /// Batches taken from one descriptor before the others get their turn.
-    private static let batchesPerTurn = 4
-    /// Above any underlay MTU that Ethernet carries; larger datagrams are cut by the kernel and counted `malformed`.
-    private static let largestDatagram = 9216
+    /// Frames read from one device before others get their turn.
+    private static let framesPerTurn = 256
+    /// System calls for one socket before others get their turn.
+    private static let callsPerTurn = 4
+    /// Runs received by one call.
+    private static let runsPerCall = 32
+    /// The largest UDP payload, so nothing is ever cut.
+    private static let largestRun = 65_536
+    /// Free bytes before each frame, for the headers of all kinds.
+    private static let headroom = 64
+    /// The largest super-frame: 64 KiB of IP, Ethernet header, tags.
+    private static let largestSuperFrame = 65_536 + 64
+    /// Delivered bytes that are written before more is opened, while they are in the core's cache.
+    private static let deliveredBytesPerWrite = 128 << 10
 
     init(
         number: Int,
         topology: LaneTopology,
         ports: consuming LanePorts,
-        handshake: Mailbox<HandshakeMessage>
+        handshake: Mailbox<HandshakeMessage>,
+        board offloads: OffloadBoard
     ) throws(SystemCallError) {
         self.handshake = handshake
+        self.offloads = offloads
         mailbox = try Mailbox()
         vtep = VTEP(
             lane: number,
@@ -57,18 +75,21 @@ final class Lane: @unchecked Sendable {
             networks: topology.networks,
             peers: topology.peers,
             cipher: .libsodium(),
+            offloads: topology.offloads,
             drops: drops
         )
-        let largest = topology.networks.map(\.maximumFrame).max() ?? 1514
-        slotSize = (VTEP.headroom + largest + VTEP.tailroom + 63) / 64 * 64
-        slots = .allocate(byteCount: slotSize * Self.framesPerBatch, alignment: 64)
-        receiving = DatagramVector(receiving: 64, datagramSize: Self.largestDatagram, headroom: 64)
-        sending = DatagramVector(sending: VTEP.batchCapacity)
+        slot = .allocate(byteCount: Self.headroom + Self.largestSuperFrame, alignment: 64)
+        receiving = DatagramVector(
+            receiving: Self.runsPerCall,
+            datagramSize: Self.largestRun,
+            headroom: Self.headroom
+        )
+        sending = DatagramVector(sending: 64)
         self.ports = ports
         try self.ports.register(wakeUp: mailbox.wakeUp)
     }
 
-    deinit { slots.deallocate() }
+    deinit { slot.deallocate() }
 
     /// The thread's body.
     func run() {
@@ -140,41 +161,39 @@ final class Lane: @unchecked Sendable {
         writeDelivered()
     }
 
-    /// Reads until the device is empty, sending once a batch: no timer, so no latency is added.
+    /// Reads until the device is empty, then sends what is left: no timer, so no latency is added.
     private func readDevice(_ network: Int, now: Instant) {
-        for _ in 0..<Self.batchesPerTurn {
-            var count = 0
-            while count < Self.framesPerBatch {
-                let frame = slots + count * slotSize + VTEP.headroom
-                let size = slotSize - VTEP.headroom - VTEP.tailroom
-                guard let length = ports.devices[network].readFrame(into: frame, size: size) else { break }
-                count += 1
-                if !vtep.canForward { flush() }
-                var progress = vtep.forward(frame, count: length, network: network, now: now)
-                while progress == .batchFull {
-                    flush()
-                    progress = vtep.resumeFlood(now: now)
-                }
+        let frame = slot + Self.headroom
+        for _ in 0..<Self.framesPerTurn {
+            guard let length = ports.devices[network].readFrame(into: frame, size: Self.largestSuperFrame) else {
+                break
             }
-            flush()
-            // Answers to packets that are too big for their peer.
-            writeDelivered()
-            if count < Self.framesPerBatch { return }
+            let offload = VirtioNetHeader(reading: frame - VirtioNetHeader.length)
+            var progress = vtep.forward(frame, count: length, offload: offload, network: network, now: now)
+            while progress == .batchFull {
+                flush()
+                progress = vtep.resume(now: now)
+            }
         }
+        vtep.sealOpenDatagram(now: now)
+        flush()
+        // Answers to packets that are too big for their peer.
+        writeDelivered()
     }
 
     private func readSealed(_ socket: Int, now: Instant) {
-        for _ in 0..<Self.batchesPerTurn {
+        for _ in 0..<Self.callsPerTurn {
             let count = receiving.receive(on: ports.sealed[socket])
             for place in 0..<count {
                 if receiving.isTruncated(place) {
                     drops.count(.malformed)
                     continue
                 }
-                if !vtep.canReceive { writeDelivered() }
+                makeRoom()
                 vtep.receiveSealed(
                     receiving.base(place),
                     count: receiving.length(place),
+                    segmentSize: receiving.segmentSize(place),
                     from: receiving.source(place),
                     now: now
                 )
@@ -185,17 +204,18 @@ final class Lane: @unchecked Sendable {
     }
 
     private func readPlaintext(_ socket: Int, now: Instant) {
-        for _ in 0..<Self.batchesPerTurn {
+        for _ in 0..<Self.callsPerTurn {
             let count = receiving.receive(on: ports.plaintext[socket])
             for place in 0..<count {
                 if receiving.isTruncated(place) {
                     drops.count(.malformed)
                     continue
                 }
-                if !vtep.canReceive { writeDelivered() }
+                makeRoom()
                 vtep.receivePlaintext(
                     receiving.base(place),
                     count: receiving.length(place),
+                    segmentSize: receiving.segmentSize(place),
                     from: receiving.source(place),
                     now: now
                 )
@@ -205,32 +225,33 @@ final class Lane: @unchecked Sendable {
         }
     }
 
+    private func makeRoom() {
+        if !vtep.canReceive || vtep.delivered.bytes >= Self.deliveredBytesPerWrite { writeDelivered() }
+    }
+
     /// Writes the delivered frames to their devices, in order.
     private func writeDelivered() {
+        vtep.finishDelivered()
         for place in 0..<vtep.delivered.count {
-            let frame = vtep.delivered[place]
-            let taken = ports.devices[frame.network].writeFrame(
-                frame.base,
-                count: frame.count,
-                checksum: frame.checksum
-            )
-            if !taken { drops.count(.deviceFailed) }
+            let pieces = vtep.delivered.pieces(of: place)
+            guard let base = pieces.baseAddress else { continue }
+            let network = vtep.delivered.network(of: place)
+            if !ports.devices[network].writeFrame(pieces: base, count: pieces.count) { drops.count(.deviceFailed) }
         }
         vtep.removeDelivered()
     }
 
-    /// Sends the outgoing batch: one system call for each run of datagrams that leave from the same socket.
+    /// Sends the outgoing batch: one system call for all runs in a row that leave from the same socket.
     private func flush() {
         let total = vtep.outgoing.count
         var place = 0
         while place < total {
-            let first = vtep.outgoing[place]
-            let socket = senderSocket(of: first)
+            let socket = senderSocket(of: vtep.outgoing[place])
             sending.reset()
-            while place < total {
-                let datagram = vtep.outgoing[place]
-                guard senderSocket(of: datagram) == socket else { break }
-                sending.append(base: datagram.base, count: datagram.count, to: datagram.endpoint)
+            while place < total, sending.count < sending.capacity {
+                let run = vtep.outgoing[place]
+                guard senderSocket(of: run) == socket else { break }
+                sending.append(base: run.base, count: run.count, segmentSize: run.segmentSize, to: run.endpoint)
                 place += 1
             }
             send(from: socket)
@@ -239,10 +260,10 @@ final class Lane: @unchecked Sendable {
     }
 
     /// A sealed socket's place, or below zero the plaintext sender's: -1 is the first.
-    private func senderSocket(of datagram: OutgoingDatagram) -> Int? {
-        switch datagram.path {
-        case .sealed: ports.sealedSocket(for: datagram.endpoint.address)
-        case .plaintext(let hash): ports.sender(for: datagram.endpoint.address, hash: hash).map { -1 - $0 }
+    private func senderSocket(of run: OutgoingRun) -> Int? {
+        switch run.path {
+        case .sealed: ports.sealedSocket(for: run.endpoint.address)
+        case .plaintext(let hash): ports.sender(for: run.endpoint.address, hash: hash).map { -1 - $0 }
         }
     }
 
@@ -254,6 +275,10 @@ final class Lane: @unchecked Sendable {
             : sending.send(on: ports.senders[-1 - socket])
         if outcome.tooBig > 0 { drops.count(.tooBig, UInt64(outcome.tooBig)) }
         if outcome.failed > 0 { drops.count(.sendFailed, UInt64(outcome.failed)) }
+        if outcome.refusedRun != 0 {
+            vtep.stopJoiningDatagrams()
+            offloads.refuseRuns(outcome.refusedRun)
+        }
     }
 
     /// Passes what happened to the handshake thread, and answers a confirmation here: frames that waited for a session

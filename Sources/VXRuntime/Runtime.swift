@@ -8,6 +8,8 @@ public import VXWire
 public final class Runtime: Sendable {
     /// What the handshake thread knows of the peers.
     public let board: StatusBoard
+    /// Which offloads are in use.
+    public let offloads: OffloadBoard
     private let handshake: HandshakeLoop
     private let lanes: [Lane]
 
@@ -19,15 +21,18 @@ public final class Runtime: Sendable {
     ///   - ports: one lane's descriptors (this version runs one lane).
     ///   - services: what the handshake thread uses of the daemon.
     ///   - board: where peers' states are shown.
+    ///   - offloads: what was found at start.
     public init(
         machine: consuming HandshakeMachine,
         handshakeSockets: consuming OwnedArray<UDPSocket>,
         topology: LaneTopology,
         ports: consuming LanePorts,
         services: HandshakeServices,
-        board: StatusBoard
+        board: StatusBoard,
+        offloads: OffloadBoard
     ) throws(SystemCallError) {
         self.board = board
+        self.offloads = offloads
         handshake = try HandshakeLoop(
             machine: machine,
             sockets: handshakeSockets,
@@ -35,7 +40,7 @@ public final class Runtime: Sendable {
             largestDatagram: (topology.networks.map(\.maximumFrame).max() ?? 1514) + VTEP.headroom + VTEP.tailroom,
             board: board
         )
-        lanes = [try Lane(number: 0, topology: topology, ports: ports, handshake: handshake.mailbox)]
+        lanes = [try Lane(number: 0, topology: topology, ports: ports, handshake: handshake.mailbox, board: offloads)]
         handshake.connect(lanes.map(\.mailbox))
     }
 

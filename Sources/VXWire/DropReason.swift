@@ -102,6 +102,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case hairpin
     /// Larger than the peer's path carries.
     case tooBig
+    /// A super-frame of the own device whose vnet header contradicts its bytes.
+    case invalidOffload
     /// No peer in this network to send to.
     case noPeer
     /// The peer has no session, and its queue of waiting frames is full or was given up.

@@ -193,7 +193,7 @@ final class SimulatedGateway {
         guard isUp else { return }
         if datagram.first == MessageType.transport.rawValue {
             slot.copyMemory(from: datagram, byteCount: datagram.count)
-            vtep.receiveSealed(slot, count: datagram.count, from: source, now: now.instant)
+            vtep.receiveSealed(slot, count: datagram.count, segmentSize: 0, from: source, now: now.instant)
         } else {
             machine.handleDatagram(datagram, from: source, now: now)
         }
@@ -205,8 +205,8 @@ final class SimulatedGateway {
         (slot + VTEP.headroom).copyMemory(from: frame, byteCount: frame.count)
         var progress = vtep.forward(slot + VTEP.headroom, count: frame.count, network: network, now: now.instant)
         while progress == .batchFull {
-            flush()
-            progress = vtep.resumeFlood(now: now.instant)
+            flush(now)
+            progress = vtep.resume(now: now.instant)
         }
         settle(now)
     }
@@ -257,11 +257,12 @@ final class SimulatedGateway {
         var again = true
         while again, isUp {
             again = false
-            flush()
+            flush(now)
+            vtep.finishDelivered()
             for place in 0..<vtep.delivered.count {
-                let frame = vtep.delivered[place]
-                let bytes = [UInt8](UnsafeRawBufferPointer(start: frame.base, count: frame.count))
-                delivered.append((bytes, frame.network))
+                let pieces = vtep.delivered.pieces(of: place).dropFirst()
+                let bytes = pieces.flatMap { [UInt8](UnsafeRawBufferPointer(start: $0.base, count: $0.count)) }
+                delivered.append((bytes, vtep.delivered.network(of: place)))
             }
             vtep.removeDelivered()
             for event in vtep.takeEvents() {
@@ -278,14 +279,14 @@ final class SimulatedGateway {
     }
 
     private func drain(_ peer: PeerIndex, _ now: Now) {
-        while vtep.drainWaiting(peer, now: now.instant) == .batchFull { flush() }
+        while vtep.drainWaiting(peer, now: now.instant) == .batchFull { flush(now) }
     }
 
-    private func flush() {
+    private func flush(_ now: Now) {
+        vtep.sealOpenDatagram(now: now.instant)
         for place in 0..<vtep.outgoing.count {
-            let datagram = vtep.outgoing[place]
-            let bytes = [UInt8](UnsafeRawBufferPointer(start: datagram.base, count: datagram.count))
-            sent.append((bytes, datagram.endpoint))
+            let run = vtep.outgoing[place]
+            for number in 0..<run.segments { sent.append(([UInt8](run.datagram(number)), run.endpoint)) }
         }
         vtep.removeOutgoing()
     }
@@ -312,6 +313,7 @@ final class SimulatedGateway {
                     remoteIndex: pair.remoteIndex,
                     keys: pair.keys,
                     isInitiator: pair.isInitiator,
+                    features: pair.features,
                     createdAt: pair.createdAt,
                     counters: counters
                 )
@@ -352,6 +354,6 @@ final class SimulatedGateway {
             machine.handle(.promoted(succeeded: true), now: now)
         case .reported, .name: break
         }
-        flush()
+        flush(now)
     }
 }

@@ -33,19 +33,8 @@ import VXWire
 
     /// Sends a frame and returns what reached the other side and what came back to the own device.
     private func send(_ frame: [UInt8]) -> (arrived: [[UInt8]], answers: [[UInt8]]) {
-        (nodes.slot + VTEP.headroom).copyMemory(from: frame, byteCount: frame.count)
-        _ = nodes.left.forward(nodes.slot + VTEP.headroom, count: frame.count, network: 0, now: nodes.now)
-        var datagrams: [[UInt8]] = []
-        for place in 0..<nodes.left.outgoing.count {
-            let datagram = nodes.left.outgoing[place]
-            datagrams.append([UInt8](UnsafeRawBufferPointer(start: datagram.base, count: datagram.count)))
-        }
-        nodes.left.removeOutgoing()
-        let answers = (0..<nodes.left.delivered.count).map { place in
-            let frame = nodes.left.delivered[place]
-            return [UInt8](UnsafeRawBufferPointer(start: frame.base, count: frame.count))
-        }
-        nodes.left.removeDelivered()
+        let datagrams = nodes.forward(frame)
+        let answers = TwoGateways.takeDelivered(&nodes.left).map(\.frame)
         return (datagrams.flatMap { nodes.receive($0) }, answers)
     }
 
@@ -144,14 +133,12 @@ import VXWire
     func probe() throws {
         let isSent = nodes.left.sendProbe(size: 1400, identifier: 77, to: PeerIndex(0), now: nodes.now)
         #expect(isSent && nodes.left.outgoing[0].count + 28 == 1400)
-        let datagram = nodes.left.outgoing[0]
-        let bytes = [UInt8](UnsafeRawBufferPointer(start: datagram.base, count: datagram.count))
-        #expect(nodes.receive(bytes).isEmpty)
+        #expect(nodes.receive([UInt8](nodes.left.outgoing[0].datagram(0))).isEmpty)
         let messages = nodes.right.takeEvents().compactMap {
             if case .control(_, _, let message) = $0 { message } else { nil }
         }
         #expect(messages == [[3, 0x05, 0x78, 0, 0, 0, 77]])
-        let isTooLarge = nodes.left.sendProbe(size: 9000, identifier: 78, to: PeerIndex(0), now: nodes.now)
+        let isTooLarge = nodes.left.sendProbe(size: 70_000, identifier: 78, to: PeerIndex(0), now: nodes.now)
         #expect(!isTooLarge)
     }
 }

@@ -15,10 +15,13 @@ final class TwoGateways {
     var left: VTEP
     var right: VTEP
     let rightFDB = ForwardingDatabase()
-    let slot = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 64)
+    let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
     var now = Instant(nanoseconds: 1_000_000_000)
 
-    init(connected: Bool = true) {
+    private let offloads: PacketOffloads
+
+    init(connected: Bool = true, offloads: PacketOffloads = PacketOffloads()) {
+        self.offloads = offloads
         func make(_ databases: [ForwardingDatabase], members: [PeerIndex], endpoint: Endpoint) -> VTEP {
             let networks = [42, 43].enumerated().map { place, vni in
                 NetworkDefinition(
@@ -37,6 +40,7 @@ final class TwoGateways {
                 networks: networks,
                 peers: [peer],
                 cipher: .libsodium(),
+                offloads: offloads,
                 drops: DropCounters()
             )
         }
@@ -67,6 +71,7 @@ final class TwoGateways {
                 remoteIndex: ReceiverIndex(remote),
                 keys: keys,
                 isInitiator: initiator,
+                features: offloads.features,
                 createdAt: now,
                 counters: SessionCounters()
             )
@@ -78,29 +83,63 @@ final class TwoGateways {
 
     /// Forwards a frame of the left node's device and returns the datagrams that left.
     func send(to destination: [UInt8], from source: [UInt8] = leftMAC, network: Int = 0) -> [[UInt8]] {
-        let frame = destination + source + [0x88, 0xb5] + Array("payload".utf8)
+        forward(destination + source + [0x88, 0xb5] + Array("payload".utf8), network: network)
+    }
+
+    /// Forwards any frame or super-frame of the left node's device and returns the datagrams that left.
+    func forward(_ frame: [UInt8], offload: VirtioNetHeader = VirtioNetHeader(), network: Int = 0) -> [[UInt8]] {
         (slot + VTEP.headroom).copyMemory(from: frame, byteCount: frame.count)
-        var progress = left.forward(slot + VTEP.headroom, count: frame.count, network: network, now: now)
+        var progress = left.forward(
+            slot + VTEP.headroom,
+            count: frame.count,
+            offload: offload,
+            network: network,
+            now: now
+        )
         var sent: [[UInt8]] = []
-        while true {
-            for place in 0..<left.outgoing.count {
-                let datagram = left.outgoing[place]
-                sent.append([UInt8](UnsafeRawBufferPointer(start: datagram.base, count: datagram.count)))
-            }
-            left.removeOutgoing()
-            if progress == .finished { return sent }
-            progress = left.resumeFlood(now: now)
+        while progress == .batchFull {
+            sent += takeOutgoing()
+            progress = left.resume(now: now)
+        }
+        left.sealOpenDatagram(now: now)
+        return sent + takeOutgoing()
+    }
+
+    /// Empties the left node's outgoing batch.
+    func takeOutgoing() -> [[UInt8]] {
+        defer { left.removeOutgoing() }
+        return (0..<left.outgoing.count).flatMap { place in
+            let run = left.outgoing[place]
+            return (0..<run.segments).map { [UInt8](run.datagram($0)) }
         }
     }
 
     /// Hands a datagram to the right node and returns the frames it delivered.
     func receive(_ datagram: [UInt8], from source: Endpoint = leftEndpoint) -> [[UInt8]] {
-        slot.copyMemory(from: datagram, byteCount: datagram.count)
-        right.receiveSealed(slot, count: datagram.count, from: source, now: now)
-        defer { right.removeDelivered() }
-        return (0..<right.delivered.count).map { place in
-            let frame = right.delivered[place]
-            return [UInt8](UnsafeRawBufferPointer(start: frame.base, count: frame.count))
+        receive(run: datagram, segmentSize: 0, from: source).map(\.frame)
+    }
+
+    /// Hands a run of datagrams to the right node and returns the frames and super-frames it delivered.
+    func receive(run: [UInt8], segmentSize: Int, from source: Endpoint = leftEndpoint) -> [Delivered] {
+        slot.copyMemory(from: run, byteCount: run.count)
+        right.receiveSealed(slot, count: run.count, segmentSize: segmentSize, from: source, now: now)
+        return Self.takeDelivered(&right)
+    }
+
+    /// A frame or super-frame for a device, with its vnet header.
+    struct Delivered: Equatable {
+        let offload: VirtioNetHeader
+        let frame: [UInt8]
+    }
+
+    static func takeDelivered(_ node: inout VTEP) -> [Delivered] {
+        defer { node.removeDelivered() }
+        node.finishDelivered()
+        return (0..<node.delivered.count).map { place in
+            let pieces = node.delivered.pieces(of: place)
+            let header = VirtioNetHeader(reading: pieces[0].base)
+            let frame = pieces.dropFirst().flatMap { [UInt8](UnsafeRawBufferPointer(start: $0.base, count: $0.count)) }
+            return Delivered(offload: header, frame: frame)
         }
     }
 }

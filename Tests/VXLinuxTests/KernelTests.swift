@@ -109,9 +109,9 @@ import VXWire
         for place in 0..<400 {
             bytes.storeBytes(of: UInt8(truncatingIfNeeded: place), toByteOffset: place, as: UInt8.self)
         }
-        sending.append(base: bytes, count: 100, to: target)
-        sending.append(base: bytes + 100, count: 0, to: target)
-        sending.append(base: bytes + 7, count: 101, to: target)
+        sending.append(base: bytes, count: 100, segmentSize: 100, to: target)
+        sending.append(base: bytes + 100, count: 0, segmentSize: 0, to: target)
+        sending.append(base: bytes + 7, count: 101, segmentSize: 101, to: target)
         let outcome = sending.send(on: sender)
         #expect(outcome.failed == 0 && outcome.tooBig == 0)
         let loop = try EventLoop()
@@ -132,6 +132,38 @@ import VXWire
         #expect(lengths == [100, 0, 100] && cut == [false, false, true])
     }
 
+    @Test("a run of equal datagrams arrives as one where asked for, else one by one", arguments: [false, true])
+    func runs(joined: Bool) throws {
+        let receiver = try UDPSocket(bind: Self.loopback, options: UDPSocketOptions())
+        let sender = try UDPSocket(bind: Self.loopback, options: UDPSocketOptions())
+        let (receivesRuns, sendsRuns) = (!joined || receiver.receiveRuns(), sender.sendsRuns())
+        #expect(receivesRuns && sendsRuns)
+        var sending = DatagramVector(sending: 1)
+        var receiving = DatagramVector(receiving: 16, datagramSize: 65_536, headroom: 16)
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: 1050, alignment: 8)
+        defer { bytes.deallocate() }
+        for place in 0..<1050 {
+            bytes.storeBytes(of: UInt8(truncatingIfNeeded: place), toByteOffset: place, as: UInt8.self)
+        }
+        let target = Endpoint(address: Self.loopback.address, port: receiver.port)
+        sending.append(base: bytes, count: 1050, segmentSize: 100, to: target)
+        let outcome = sending.send(on: sender)
+        #expect(outcome.failed == 0 && outcome.tooBig == 0 && outcome.refusedRun == 0)
+        let loop = try EventLoop()
+        try loop.add(receiver.descriptor, token: 0)
+        var ready = EventLoop.ReadyList(capacity: 1)
+        var arrived: [UInt8] = []
+        while arrived.count < 1050 {
+            loop.wait(into: &ready, timeoutMilliseconds: 5_000)
+            try #require(ready.count == 1, "nothing arrived within 5 s")
+            for place in 0..<receiving.receive(on: receiver) {
+                #expect(receiving.segmentSize(place) == (joined ? 100 : 0))
+                arrived += UnsafeRawBufferPointer(start: receiving.base(place), count: receiving.length(place))
+            }
+        }
+        #expect(arrived == (0..<1050).map { UInt8(truncatingIfNeeded: $0) })
+    }
+
     @Test("a second socket on a port in use names the call; one refused datagram doesn't keep back the rest")
     func refusals() throws {
         let first = try UDPSocket(bind: Self.loopback, options: UDPSocketOptions())
@@ -147,8 +179,13 @@ import VXWire
         defer { bytes.deallocate() }
         bytes.storeBytes(of: 9, as: UInt64.self)
         // Port 0 is nobody's: EINVAL.
-        sending.append(base: bytes, count: 8, to: Endpoint(address: Self.loopback.address, port: 0))
-        sending.append(base: bytes, count: 8, to: Endpoint(address: Self.loopback.address, port: first.port))
+        sending.append(base: bytes, count: 8, segmentSize: 8, to: Endpoint(address: Self.loopback.address, port: 0))
+        sending.append(
+            base: bytes,
+            count: 8,
+            segmentSize: 8,
+            to: Endpoint(address: Self.loopback.address, port: first.port)
+        )
         let outcome = sending.send(on: first)
         #expect(outcome.failed == 1)
         #expect(first.receive(limit: 100)?.bytes.count == 8)

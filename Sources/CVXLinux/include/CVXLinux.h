@@ -16,7 +16,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,6 +97,40 @@ static inline int vx_interface_mtu(int fd, const char *name) {
     struct ifreq request = {0};
     strncpy(request.ifr_name, name, IFNAMSIZ - 1);
     return ioctl(fd, SIOCGIFMTU, &request) < 0 ? -1 : request.ifr_mtu;
+}
+
+// Since Linux 6.2; the headers of Debian 12 are older.
+enum { VX_TUN_F_CSUM = TUN_F_CSUM, VX_TUN_F_TSO = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, VX_TUN_F_USO = 0x20 | 0x40 };
+
+// udp(7): one call sends a run of equal datagrams, one call receives one.
+enum { VX_UDP_SEGMENT = 103, VX_UDP_GRO = 104, VX_CONTROL_SIZE = CMSG_SPACE(sizeof(int)) };
+
+static inline void vx_set_segment_size(struct msghdr *message, void *control, unsigned short size) {
+    message->msg_control = control;
+    message->msg_controllen = CMSG_SPACE(sizeof size);
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    header->cmsg_level = IPPROTO_UDP;
+    header->cmsg_type = VX_UDP_SEGMENT;
+    header->cmsg_len = CMSG_LEN(sizeof size);
+    memcpy(CMSG_DATA(header), &size, sizeof size);
+}
+
+// The segment size of a received run, or 0 for a single datagram.
+static inline int vx_received_segment_size(struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == VX_UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(header), sizeof size);
+            return size;
+        }
+    }
+    return 0;
+}
+
+// Waits until the socket takes more, at most so long.
+static inline int vx_wait_writable(int fd, int milliseconds) {
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    return poll(&entry, 1, milliseconds);
 }
 
 static const int VX_IFF_TAP_FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
