@@ -1,31 +1,31 @@
 import CSodium
 import Glibc
 
-/// Secret bytes in guarded memory: between guard pages, locked, left out of core dumps, gone in forked children, read-only
-/// once filled, wiped when the owner goes.
+/// Secret bytes in guarded memory (`GuardedMemory`): locked, left out of core dumps, gone in forked children, read-only once
+/// filled, wiped when the owner goes.
 ///
 /// Non-copyable, so that a secret stands in one place. Never described, never part of an error.
 public struct SecretBytes: ~Copyable, @unchecked Sendable {
-    private let base: UnsafeMutableRawPointer
+    private let slot: GuardedMemory.Slot
     /// How many bytes.
     public let count: Int
 
-    /// Allocates, has `fill` write the bytes, then makes them read-only.
+    private var base: UnsafeMutableRawPointer { slot.base }
+
+    /// Takes memory, has `fill` write the bytes, then makes them read-only.
     public init(count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void) {
-        Sodium.initialize()
-        guard let base = sodium_malloc(count) else {
-            preconditionFailure("no guarded memory: raise the limit on locked memory (ulimit -l)")
+        guard let slot = GuardedMemory.shared.take(count) else {
+            preconditionFailure("no guarded memory: raise vm.max_map_count or the memory limit")
         }
-        self.base = base
+        self.slot = slot
         self.count = count
-        let page = Int(getpagesize())
-        let start = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: base) / UInt(page) * UInt(page))
-        // MADV_WIPEONFORK of linux/mman.h. Not on every kernel; the keys are wiped by their owner in any case.
-        let wipeOnFork: CInt = 18
-        if let start { madvise(start, (count + page - 1) / page * page, wipeOnFork) }
-        fill(UnsafeMutableRawBufferPointer(start: base, count: count))
-        sodium_mprotect_readonly(base)
+        fill(UnsafeMutableRawBufferPointer(start: slot.base, count: count))
+        GuardedMemory.shared.endWriting(slot)
     }
+
+    /// Makes sure that a handshake's secrets find memory, so that what a peer sends never ends the process.
+    /// - Returns: false when there is none: refuse the work.
+    public static func reserve() -> Bool { GuardedMemory.shared.reserve() }
 
     /// A copy of bytes that stand elsewhere; whoever holds them wipes them.
     public init(copying bytes: UnsafeRawBufferPointer) {
@@ -42,7 +42,7 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
         SecretBytes(count: count) { randombytes_buf($0.cells, $0.count) }
     }
 
-    deinit { sodium_free(base) }
+    deinit { GuardedMemory.shared.giveBack(slot) }
 
     /// Lends the bytes.
     @inlinable

@@ -1,3 +1,5 @@
+import CSodium
+
 /// One lane's 32-byte key in one direction, borrowed from the `TransportKeySet` that must outlive it.
 public struct TransportKey: @unchecked Sendable {
     @usableFromInline let bytes: UnsafePointer<UInt8>
@@ -5,7 +7,8 @@ public struct TransportKey: @unchecked Sendable {
     init(_ bytes: UnsafePointer<UInt8>) { self.bytes = bytes }
 }
 
-/// The keys of all lanes of one pair, both directions, in one guarded, read-only region; wiped with the last reference.
+/// The keys of all lanes of one pair, both directions, side by side in guarded, read-only memory; wiped with the last
+/// reference.
 public final class TransportKeySet: @unchecked Sendable {
     private static let keyLength = 32
     private let secret: SecretBytes
@@ -25,18 +28,17 @@ public final class TransportKeySet: @unchecked Sendable {
         self.sendLanes = sendLanes
         self.receiveLanes = receiveLanes
         secret = SecretBytes(count: (sendLanes + receiveLanes) * Self.keyLength) { all in
-            for place in 0..<sendLanes + receiveLanes {
-                let isSend = place < sendLanes
-                let label = Array("vxseal/1 lane".utf8) + [UInt8(isSend ? place : place - sendLanes)]
-                let output = SecretBytes(count: BLAKE2b.length) { code in
+            withUnsafeTemporaryAllocation(byteCount: BLAKE2b.length, alignment: 16) { code in
+                for place in 0..<sendLanes + receiveLanes {
+                    let isSend = place < sendLanes
+                    let label = Array("vxseal/1 lane".utf8) + [UInt8(isSend ? place : place - sendLanes)]
                     label.withUnsafeBytes { label in
                         HMACBLAKE2b.authenticate(key: isSend ? send : receive, label, into: code)
                     }
+                    UnsafeMutableRawBufferPointer(rebasing: all[(place * Self.keyLength)...])
+                        .copyMemory(from: UnsafeRawBufferPointer(rebasing: code[0..<Self.keyLength]))
                 }
-                output.withBytes { code in
-                    all.baseAddress?.advanced(by: place * Self.keyLength)
-                        .copyMemory(from: code.baseAddress!, byteCount: Self.keyLength)
-                }
+                sodium_memzero(code.cells, code.count)
             }
         }
     }

@@ -33,6 +33,8 @@ extension HandshakeMachine {
             runPathMTU(peer, now: now.instant)
         case .control(let index, let pair, let message):
             guard let peer = peer(index) else { return }
+            // Successor statements and preshared keys' rotations are agreed with secrets, too.
+            guard randomness.reserve() else { return drop(.keyMemoryExhausted) }
             receiveControl(message, peer: peer, pair: pair, now: now)
         case .stored(let number, let succeeded): stored(number, succeeded: succeeded, now: now)
         case .promoted(let succeeded): promoted(succeeded: succeeded, now: now)

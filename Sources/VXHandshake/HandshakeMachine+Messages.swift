@@ -14,6 +14,7 @@ extension HandshakeMachine {
         isUnderLoad: Bool = false,
         now: Now
     ) {
+        guard randomness.reserve() else { return drop(.keyMemoryExhausted) }
         do {
             switch try HandshakeMessage.parse(datagram, mac1Keys: identities.map(\.mac1Key)) {
             case .initiation(let message):
@@ -79,6 +80,10 @@ extension HandshakeMachine {
         if let hold = peer.notBefore, now.instant < hold {
             peer.nextInitiation = hold
             return
+        }
+        guard randomness.reserve() else {
+            peer.nextInitiation = now.instant + HandshakeConstants.rekeyTimeout
+            return drop(.keyMemoryExhausted)
         }
         if let start = peer.seriesStart, now.instant.since(start) >= HandshakeConstants.rekeyAttemptTime {
             act(.dropWaiting(peer.index))

@@ -57,16 +57,20 @@ public struct HandshakeRandomness: Sendable {
     let secrets: @Sendable () -> HandshakeSecrets
     let number: @Sendable () -> UInt32
     let below: @Sendable (UInt32) -> UInt32
+    /// Makes sure that a handshake's secrets find memory; false when there is none.
+    let reserve: @Sendable () -> Bool
 
-    /// From three sources.
+    /// From its sources.
     public init(
         secrets: @escaping @Sendable () -> HandshakeSecrets,
         number: @escaping @Sendable () -> UInt32,
-        below: @escaping @Sendable (UInt32) -> UInt32
+        below: @escaping @Sendable (UInt32) -> UInt32,
+        reserve: @escaping @Sendable () -> Bool = { SecretBytes.reserve() }
     ) {
         self.secrets = secrets
         self.number = number
         self.below = below
+        self.reserve = reserve
     }
 
     /// The kernel's.

@@ -118,6 +118,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case sendFailed
     /// The TAP device did not take a frame.
     case deviceFailed
+    /// The kernel gives no guarded memory for the secrets of another handshake.
+    case keyMemoryExhausted
     /// Full queue between two threads.
     case mailboxFull
 

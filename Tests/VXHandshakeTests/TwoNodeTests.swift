@@ -34,6 +34,22 @@ import VXWire
         #expect(nodes.left.sending?.localIndex == nodes.right.sending?.remoteIndex)
     }
 
+    @Test(
+        "without memory for secrets messages are dropped and counted, and the next try succeeds",
+        arguments: [true, false]
+    )
+    func noKeyMemory(atInitiator: Bool) {
+        let nodes = TwoNodes(seed: 5)
+        let poor = atInitiator ? nodes.left : nodes.right
+        poor.keyMemory.isLeft = false
+        nodes.run(milliseconds: 8_000)
+        #expect(!nodes.bothEstablished)
+        #expect(poor.drops[.keyMemoryExhausted, default: 0] >= 1)
+        poor.keyMemory.isLeft = true
+        nodes.run(milliseconds: 12_000, until: { nodes.bothEstablished })
+        #expect(nodes.bothEstablished)
+    }
+
     @Test("another PSK: no session, counted as failed by the initiator")
     func wrongPSK() {
         let nodes = TwoNodes(seed: 3, leftPSK: PresharedKey(), rightPSK: PresharedKey())

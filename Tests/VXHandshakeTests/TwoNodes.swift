@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import VXCrypto
 import VXHandshake
@@ -16,6 +17,16 @@ struct SeededNumbers: RandomNumberGenerator {
     }
 }
 
+/// Whether there is memory for another handshake's secrets.
+final class KeyMemory: Sendable {
+    private let state = Atomic(true)
+
+    var isLeft: Bool {
+        get { state.load(ordering: .relaxed) }
+        set { state.store(newValue, ordering: .relaxed) }
+    }
+}
+
 /// A node on virtual time, with lanes that do at once what they are asked.
 final class SimulatedNode {
     var machine: HandshakeMachine
@@ -25,6 +36,8 @@ final class SimulatedNode {
     var sent: [(message: [UInt8], isTransport: Bool, to: Endpoint)] = []
     var drops: [DropReason: Int] = [:]
     var established = 0
+    /// What the machine is told when it makes sure of memory for secrets.
+    let keyMemory = KeyMemory()
 
     init(identity: StaticKeyPair, endpoint: Endpoint, peer: PublicKey, psk: PresharedKey = .none, at remote: Endpoint?)
     {
@@ -43,7 +56,13 @@ final class SimulatedNode {
                     keepalive: nil
                 )
             ],
-            lastTimestamp: TAI64N(seconds: 0, nanoseconds: 0)
+            lastTimestamp: TAI64N(seconds: 0, nanoseconds: 0),
+            randomness: HandshakeRandomness(
+                secrets: { .random() },
+                number: { Random.number() },
+                below: { Random.number(below: $0) },
+                reserve: { [keyMemory] in keyMemory.isLeft }
+            )
         )
     }
 
