@@ -1,9 +1,16 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 // One package: the pure targets at the bottom know neither sockets nor Foundation, see CONTRIBUTING.md for the arrows.
 
 let strict: [SwiftSetting] = [.strictMemorySafety()]
+
+// libipsec-mb is for amd64 and has no pkg-config file: its provider is built where its header is found, and the rest
+// does not need it.
+let hasIPSecMB = ["/usr/include", "/usr/local/include"].contains {
+    FileManager.default.fileExists(atPath: $0 + "/intel-ipsec-mb.h")
+}
 
 let package = Package(
     name: "vxseal",
@@ -23,6 +30,7 @@ let package = Package(
     targets: [
         // C borders: module maps and header-only shims, no logic.
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-route-3-dev"])]),
         .target(name: "CVXLinux"),
 
@@ -30,7 +38,9 @@ let package = Package(
         .target(name: "VXWire", swiftSettings: strict),
         .target(
             name: "VXCrypto",
-            dependencies: ["VXWire", "CSodium", .product(name: "Crypto", package: "swift-crypto")]
+            dependencies: ["VXWire", "CSodium", "CLibcrypto", .product(name: "Crypto", package: "swift-crypto")]
+                + (hasIPSecMB ? ["CIPSecMB"] : []),
+            swiftSettings: hasIPSecMB ? [.define("VX_IPSEC_MB")] : []
         ),
         .target(name: "VXHandshake", dependencies: ["VXWire", "VXCrypto"], swiftSettings: strict),
         .target(name: "VXDataPlane", dependencies: ["VXWire", "VXCrypto"]),
@@ -85,8 +95,9 @@ let package = Package(
         .testTarget(name: "VXWireTests", dependencies: ["VXWire"]),
         .testTarget(
             name: "VXCryptoTests",
-            dependencies: ["VXCrypto", "VXWire"],
-            resources: [.copy("Vectors")]
+            dependencies: ["VXCrypto", "VXWire", "CSodium"],
+            resources: [.copy("Vectors")],
+            swiftSettings: hasIPSecMB ? [.define("VX_IPSEC_MB")] : []
         ),
         .testTarget(
             name: "VXHandshakeTests",
@@ -106,6 +117,8 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if hasIPSecMB { package.targets.append(.systemLibrary(name: "CIPSecMB", providers: [.apt(["libipsec-mb-dev"])])) }
 
 // Settings every Swift target shares.
 for target in package.targets where target.type != .system && !target.name.hasPrefix("C") {

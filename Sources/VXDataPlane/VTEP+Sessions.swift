@@ -1,3 +1,4 @@
+import VXCrypto
 public import VXWire
 
 // What the handshake thread asks of a lane. None of it is per packet; all of it runs on the lane's own thread.
@@ -45,6 +46,7 @@ extension VTEP {
             precondition(open.session != session, "a pair is let go with frames under way")
         }
         _ = sessions.remove(index)
+        cipher.forgetKey()
     }
 
     /// Lets every pair go: after a suspend or a restored snapshot no key may be used again (protocol.md, 1).

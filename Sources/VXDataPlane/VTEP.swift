@@ -75,7 +75,7 @@ public struct VTEP: ~Copyable {
     ///   - threads: the node's lane threads.
     ///   - networks: places in this list are the network numbers of `forward` and `DeliveredFrame`.
     ///   - peers: by peer index.
-    ///   - cipher: the AEAD provider of this thread.
+    ///   - cipher: the AEAD, with the context of this thread.
     ///   - offloads: which ways of handling many packets as one are in use.
     ///   - drops: where drops are counted.
     public init(
@@ -83,7 +83,7 @@ public struct VTEP: ~Copyable {
         threads: Int,
         networks definitions: [NetworkDefinition],
         peers peerDefinitions: [PeerDefinition],
-        cipher: BulkCipher,
+        cipher: consuming BulkCipher,
         offloads: PacketOffloads = PacketOffloads(),
         drops: DropCounters
     ) {

@@ -43,6 +43,52 @@ import Testing
         #expect(count >= 10)
     }
 
+    @Test(
+        "ChaCha20-Poly1305, every case, by every provider of the bulk cipher",
+        arguments: BulkCipher.Provider.available
+    )
+    func bulkProviders(provider: BulkCipher.Provider) throws {
+        let cipher = try BulkCipher.make(provider)
+        var (valid, invalid) = (0, 0)
+        for group in try groups("wycheproof-chacha20-poly1305") where group["ivSize"] as? Int == 96 {
+            for test in try #require(group["tests"] as? [[String: Any]]) {
+                let (key, nonce, aad) = (try hex(test["key"]), try hex(test["iv"]), try hex(test["aad"]))
+                let (message, sealed) = (try hex(test["msg"]), try hex(test["ct"]) + hex(test["tag"]))
+                let isValid = test["result"] as? String == "valid"
+                var bytes = message + [UInt8](repeating: 0, count: BulkCipher.tagLength)
+                var opened = sealed
+                let isSealed = bytes.withUnsafeMutableBytes { bytes in
+                    cipher.sealFunction(
+                        cipher.context,
+                        bytes.baseAddress!,
+                        bytes.baseAddress!,
+                        message.count,
+                        aad,
+                        aad.count,
+                        nonce,
+                        key
+                    )
+                }
+                let isAuthentic = opened.withUnsafeMutableBytes { opened in
+                    cipher.openFunction(
+                        cipher.context,
+                        opened.baseAddress!,
+                        message.count,
+                        aad,
+                        aad.count,
+                        nonce,
+                        key
+                    )
+                }
+                #expect(isSealed && (bytes == sealed) == isValid, "case \(test["tcId"] ?? "")")
+                #expect(isAuthentic == isValid, "case \(test["tcId"] ?? "")")
+                if isValid { #expect(opened.prefix(message.count) == message[...], "case \(test["tcId"] ?? "")") }
+                if isValid { valid += 1 } else { invalid += 1 }
+            }
+        }
+        #expect(valid > 200 && invalid > 30)
+    }
+
     @Test("X25519, every case; an all-zero result is refused")
     func x25519() throws {
         var zeros = 0
