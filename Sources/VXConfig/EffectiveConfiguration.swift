@@ -11,7 +11,7 @@ extension NodeConfiguration {
             "firewallMark: \(firewallMark)",
         ]
         if let bindDevice { lines.append("bindDevice: \"\(bindDevice)\"") }
-        lines += ["adminSocket: \"\(adminSocket)\"", "offloads:"]
+        lines += ["adminSocket: \"\(adminSocket)\"", "cipher: \(cipher?.rawValue ?? "auto")", "offloads:"]
         lines += OffloadConfiguration.names.map { "  \($0.name): \(offloads[keyPath: $0.field])" }
         lines.append("networks:")
         for network in networks { lines += network.yaml }

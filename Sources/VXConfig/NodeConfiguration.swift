@@ -23,6 +23,8 @@ public struct NodeConfiguration: Sendable {
     public var adminSocket: String
     /// Which offloads may be used.
     public var offloads: OffloadConfiguration
+    /// Who computes the AEAD; nil for `auto`: the fastest that proves itself.
+    public var cipher: BulkCipher.Provider?
     /// The networks, in the file's order.
     public var networks: [NetworkConfiguration]
     /// The peers, in the file's order: a peer's place is its index.

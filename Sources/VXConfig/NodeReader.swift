@@ -32,7 +32,7 @@ struct NodeReader {
         reader.unsupported("lanes", unless: ["auto", "1"])
         reader.unsupported("sourcePorts", unless: ["lanes", "fixed"])
         reader.unsupported("lanePorts")
-        reader.unsupported("cipher", unless: ["auto", "libsodium"])
+        let cipher = cipher(reader)
         let networks = reader.items("networks").enumerated().compactMap {
             NetworkReader(problems: problems).read($1, $0)
         }
@@ -51,6 +51,7 @@ struct NodeReader {
             bindDevice: device,
             adminSocket: socket ?? "/run/vxseal/\(node).sock",
             offloads: offloads,
+            cipher: cipher,
             networks: networks.map(\.value),
             peers: peers.map(\.value)
         )
@@ -66,6 +67,17 @@ struct NodeReader {
             problems.add(reader.value(field), error.what, error.mend)
             return nil
         }
+    }
+
+    /// Nil for `auto`. A provider that is named must be there and prove itself.
+    private func cipher(_ reader: MappingReader) -> BulkCipher.Provider? {
+        if reader.value("cipher")?.string == "auto" { return nil }
+        let names = BulkCipher.Provider.allCases.map(\.rawValue).joined(separator: ", ")
+        let cipher = reader.parsed("cipher", "write auto or one of \(names)", BulkCipher.Provider.init(rawValue:))
+        if let refusal = cipher?.refusal {
+            problems.add(reader.value("cipher"), "cipher \(refusal.provider): \(refusal.what)", refusal.mend)
+        }
+        return cipher
     }
 
     /// A text or a list of texts.

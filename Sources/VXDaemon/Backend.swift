@@ -16,6 +16,7 @@ struct Backend: AdminBackend {
     let mtus: [Int]
     let listen: [String]
     let ledger: RotationLedger
+    let cipher: BulkCipher.Provider
     let startedAt = Clocks.bootTime()
 
     func status() async -> StatusReply {
@@ -26,7 +27,7 @@ struct Backend: AdminBackend {
             node: configuration.node,
             publicKey: rotations.publicKey.base64,
             listen: listen,
-            cipher: "libsodium",
+            cipher: cipher.rawValue,
             lanes: Gateway.lanes,
             offloads: Dictionary(
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }

@@ -41,11 +41,13 @@ public struct Gateway {
         let devices = DeviceMaker(configuration: configuration)
         let mtus = configuration.networks.map(devices.mtu(of:))
         let ledger = RotationLedger()
+        let cipher = try chooseCipher()
         let runtime = try makeRuntime(
             databases: databases,
             counters: counters,
             devices: devices,
             mtus: mtus,
+            cipher: cipher,
             ledger: ledger
         )
         let backend = Backend(
@@ -55,7 +57,8 @@ public struct Gateway {
             counters: counters,
             mtus: mtus,
             listen: PortOpener(configuration: configuration, lanes: Self.lanes).sealedEndpoints.map(\.description),
-            ledger: ledger
+            ledger: ledger,
+            cipher: cipher
         )
         let server = AdminServer(path: configuration.adminSocket, backend: backend, logger: logger)
         logger.info(
@@ -122,6 +125,7 @@ public struct Gateway {
         counters: [PeerCounters],
         devices: DeviceMaker,
         mtus: [Int],
+        cipher: BulkCipher.Provider,
         ledger: RotationLedger
     ) throws -> Runtime {
         let opener = PortOpener(configuration: configuration, lanes: Self.lanes)
@@ -155,7 +159,13 @@ public struct Gateway {
                 lastTimestamp: timestamps.floor
             ),
             handshakeSockets: handshakeSockets,
-            topology: topology(databases: databases, counters: counters, mtus: mtus, offloads: found.packets),
+            topology: topology(
+                databases: databases,
+                counters: counters,
+                mtus: mtus,
+                offloads: found.packets,
+                cipher: cipher
+            ),
             ports: LanePorts(devices: taps, sealed: laneSockets, plaintext: receivers, senders: senders),
             services: services(timestamps: timestamps, store: store, ledger: ledger),
             board: StatusBoard(
@@ -200,11 +210,26 @@ public struct Gateway {
         )
     }
 
+    /// The configured provider, or the fastest, and a line for the log on what was found.
+    private func chooseCipher() throws -> BulkCipher.Provider {
+        let selection = try CipherSelection(configuration.cipher, clock: Clocks.monotonic)
+        var metadata: Logger.Metadata = ["cipher": "\(selection.provider)"]
+        for cost in selection.costs {
+            metadata["\(cost.provider)"] = "\(cost.perDatagram.nanoseconds) ns to seal and open a datagram"
+        }
+        for refusal in selection.refusals {
+            metadata["\(refusal.provider)"] = "not used: \(refusal.what); \(refusal.mend)"
+        }
+        logger.info("cipher chosen", metadata: metadata)
+        return selection.provider
+    }
+
     private func topology(
         databases: [ForwardingDatabase],
         counters: [PeerCounters],
         mtus: [Int],
-        offloads: PacketOffloads
+        offloads: PacketOffloads,
+        cipher: BulkCipher.Provider
     ) throws -> LaneTopology {
         let places = Dictionary(
             uniqueKeysWithValues: configuration.peers.enumerated().map { ($1.name, PeerIndex(UInt16($0))) }
@@ -239,7 +264,13 @@ public struct Gateway {
                 counters: counters[place]
             )
         }
-        return LaneTopology(threads: Self.lanes, networks: networks, peers: peers, offloads: offloads)
+        return LaneTopology(
+            threads: Self.lanes,
+            networks: networks,
+            peers: peers,
+            offloads: offloads,
+            cipher: cipher
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-import VXCrypto
+import Glibc
+public import VXCrypto
 public import VXDataPlane
 import VXLinux
 import VXWire
@@ -13,18 +14,22 @@ public struct LaneTopology: Sendable {
     public let peers: [PeerDefinition]
     /// Which ways of handling many packets as one are in use.
     public let offloads: PacketOffloads
+    /// Who computes the AEAD; every lane has a context of its own.
+    public let cipher: BulkCipher.Provider
 
     /// From its parts.
     public init(
         threads: Int,
         networks: [NetworkDefinition],
         peers: [PeerDefinition],
-        offloads: PacketOffloads = PacketOffloads()
+        offloads: PacketOffloads = PacketOffloads(),
+        cipher: BulkCipher.Provider = .libsodium
     ) {
         self.threads = threads
         self.offloads = offloads
         self.networks = networks
         self.peers = peers
+        self.cipher = cipher
     }
 }
 
@@ -74,7 +79,7 @@ final class Lane: @unchecked Sendable {
             threads: topology.threads,
             networks: topology.networks,
             peers: topology.peers,
-            cipher: .libsodium(),
+            cipher: try Self.cipher(topology.cipher),
             offloads: topology.offloads,
             drops: drops
         )
@@ -90,6 +95,15 @@ final class Lane: @unchecked Sendable {
     }
 
     deinit { slot.deallocate() }
+
+    /// This lane's own context. The provider has proven itself before, so that only memory can be missing.
+    private static func cipher(_ provider: BulkCipher.Provider) throws(SystemCallError) -> BulkCipher {
+        do {
+            return try BulkCipher.make(provider)
+        } catch {
+            throw SystemCallError(call: "malloc", code: ENOMEM, context: "\(error)")
+        }
+    }
 
     /// The thread's body.
     func run() {

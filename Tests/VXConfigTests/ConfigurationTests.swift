@@ -71,6 +71,7 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    device: a-name-of-16-byte\n", 6, "no device name"),
             (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
+            (head + "cipher: aes\n" + network, 4, "cipher `aes` cannot be read"),
             (head + network + peer("AAAA"), 9, "publicKey"),
             (head + network + peer() + "    presharedKeyFile: missing.psk\n", 12, "cannot be read"),
             (head + "networks:\n  - vni: 7\n" + peer(), 10, "no network with VNI 42"),
@@ -83,6 +84,28 @@ import VXWire
             #expect(hit, "\(words) on line \(line) in:\n\(yaml)\nfound: \(found)")
             #expect(found.allSatisfy { !$0.mend.isEmpty })
         }
+    }
+
+    @Test(
+        "a named cipher is taken where it is there, refused on its line with a mend where it is not",
+        arguments: BulkCipher.Provider.allCases
+    )
+    func cipher(provider: BulkCipher.Provider) throws {
+        let yaml = head + "cipher: \(provider)\n" + network + peer()
+        guard let refusal = provider.refusal else {
+            #expect(try load(yaml).cipher == provider)
+            #expect(try load(load(yaml).yaml).cipher == provider)
+            return
+        }
+        let found = try problems(yaml)
+        #expect(found.count == 1 && found[0].line == 4 && found[0].what.contains(refusal.what))
+        #expect(found[0].mend == refusal.mend)
+    }
+
+    @Test("cipher: auto, and no word of it, leave the choice to the daemon")
+    func cipherAuto() throws {
+        #expect(try load(head + "cipher: auto\n" + network + peer()).cipher == nil)
+        #expect(try load(head + network + peer()).cipher == nil)
     }
 
     @Test("all faults at once, sorted by line")
