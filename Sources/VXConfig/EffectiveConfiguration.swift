@@ -8,8 +8,10 @@ extension NodeConfiguration {
         var lines = [
             "node: \"\(node)\"", "# publicKey: \(identity.publicKey)", "privateKeyFile: \"\(privateKeyFile)\"",
             "stateDirectory: \"\(stateDirectory)\"", list("listen", listen), list("plaintextListen", plaintextListen),
-            "firewallMark: \(firewallMark)",
+            "firewallMark: \(firewallMark)", "lanes: \(lanes.map(String.init) ?? "auto")",
+            "sourcePorts: \(sourcePorts.rawValue)",
         ]
+        if !lanePorts.isEmpty { lines.append("lanePorts: [\(lanePorts.map(\.description).joined(separator: ", "))]") }
         if let bindDevice { lines.append("bindDevice: \"\(bindDevice)\"") }
         lines += ["adminSocket: \"\(adminSocket)\"", "cipher: \(cipher?.rawValue ?? "auto")", "offloads:"]
         lines += OffloadConfiguration.names.map { "  \($0.name): \(offloads[keyPath: $0.field])" }

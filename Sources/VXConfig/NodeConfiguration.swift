@@ -17,6 +17,12 @@ public struct NodeConfiguration: Sendable {
     public var plaintextListen: [Endpoint]
     /// SO_MARK on outer packets, 0 for none.
     public var firewallMark: UInt32
+    /// How many lanes this node sends on, 1 to 16; nil for `auto`: one per core, at most 4.
+    public var lanes: Int?
+    /// Which source ports lanes 1 and up have.
+    public var sourcePorts: SourcePorts
+    /// Their ports, lane 1 first; empty where the kernel chooses.
+    public var lanePorts: [UInt16]
     /// The interface or VRF the underlay is tied to.
     public var bindDevice: String?
     /// The admin socket's path.
@@ -29,6 +35,14 @@ public struct NodeConfiguration: Sendable {
     public var networks: [NetworkConfiguration]
     /// The peers, in the file's order: a peer's place is its index.
     public var peers: [PeerConfiguration]
+}
+
+/// Which source ports lanes 1 and up have (protocol.md, 2a). Lane 0 always has the listen port.
+public enum SourcePorts: String, Sendable, CaseIterable {
+    /// Each a port of its own, so that routers and network cards spread them.
+    case lanes
+    /// The listen port.
+    case fixed
 }
 
 /// One network.

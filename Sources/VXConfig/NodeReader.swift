@@ -29,14 +29,15 @@ struct NodeReader {
         let socket = reader.text("adminSocket")
         let offloads = OffloadReader(problems: problems).read(reader)
         reader.unsupported("metrics")
-        reader.unsupported("lanes", unless: ["auto", "1"])
-        reader.unsupported("sourcePorts", unless: ["lanes", "fixed"])
-        reader.unsupported("lanePorts")
+        let lanes = LaneReader(reader: reader, problems: problems)
+        let sourcePorts = reader.parsed("sourcePorts", "write lanes or fixed", SourcePorts.init) ?? .lanes
         let cipher = cipher(reader)
         let networks = reader.items("networks").enumerated().compactMap {
             NetworkReader(problems: problems).read($1, $0)
         }
         let peers = reader.items("peers").enumerated().compactMap { PeerReader(node: self).read($1, $0) }
+        let count = lanes.count()
+        let lanePorts = lanes.ports(lanes: count, sourcePorts: sourcePorts, taken: listen + plaintextListen)
         reader.finish()
         CrossChecks(problems: problems, root: reader).run(networks: networks, peers: peers, identity: identity)
         guard let node, let keyFile, let identity, let state else { return nil }
@@ -48,6 +49,9 @@ struct NodeReader {
             listen: listen,
             plaintextListen: plaintextListen,
             firewallMark: UInt32(mark),
+            lanes: count,
+            sourcePorts: sourcePorts,
+            lanePorts: lanePorts,
             bindDevice: device,
             adminSocket: socket ?? "/run/vxseal/\(node).sock",
             offloads: offloads,

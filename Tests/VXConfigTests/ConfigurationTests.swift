@@ -52,13 +52,16 @@ import VXWire
         #expect(configuration.adminSocket == "/run/vxseal/a.sock")
         #expect(configuration.networks[0].mode == .sealed && configuration.networks[0].device == "vxs42")
         #expect(configuration.peers[0].roaming)
+        #expect(configuration.lanes == nil && configuration.sourcePorts == .lanes && configuration.lanePorts.isEmpty)
     }
 
     @Test("the effective configuration loads to itself")
     func roundTrip() throws {
-        let first = try load(head + network + peer()).yaml
-        let second = try load(first).yaml
-        #expect(first == second)
+        for lanes in ["", "lanes: 3\nlanePorts: [1001, 1002]\n", "lanes: auto\nsourcePorts: fixed\n"] {
+            let first = try load(head + lanes + network + peer()).yaml
+            let second = try load(first).yaml
+            #expect(first == second)
+        }
     }
 
     @Test("every fault is found on its line, with a mend")
@@ -72,6 +75,14 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
             (head + "cipher: aes\n" + network, 4, "cipher `aes` cannot be read"),
+            (head + "lanes: 17\n" + network, 4, "lanes is no number from 1 to 16"),
+            (head + "sourcePorts: random\n" + network, 4, "sourcePorts"),
+            (head + "lanePorts: [1000]\n" + network, 4, "need a fixed number of lanes"),
+            (head + "lanes: 3\nlanePorts: [1000]\n" + network, 5, "not as many"),
+            (head + "lanes: 3\nlanePorts: [1000, 1000]\n" + network, 5, "stands twice"),
+            (head + "lanes: 2\nlanePorts: [47890]\n" + network, 5, "this node listens on"),
+            (head + "lanes: 2\nsourcePorts: fixed\nlanePorts: [1000]\n" + network, 6, "not used with"),
+            (head + "lanes: 2\nlanePorts: [0]\n" + network, 5, "lanePorts cannot be read"),
             (head + network + peer("AAAA"), 9, "publicKey"),
             (head + network + peer() + "    presharedKeyFile: missing.psk\n", 12, "cannot be read"),
             (head + "networks:\n  - vni: 7\n" + peer(), 10, "no network with VNI 42"),
