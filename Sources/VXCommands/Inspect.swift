@@ -24,7 +24,7 @@ struct Status: AsyncParsableCommand {
         var lines = [
             "node: \(status.node)", "  public key: \(status.publicKey)",
             "  listening: \(status.listen.joined(separator: ", "))",
-            "  cipher: \(status.cipher), \(status.lanes) lane(s), up \(Terminal.span(status.uptimeSeconds))",
+            "  cipher: \(status.cipher), \(lanes(status)), up \(Terminal.span(status.uptimeSeconds))",
         ]
         for network in status.networks {
             lines.append("")
@@ -39,6 +39,11 @@ struct Status: AsyncParsableCommand {
             lines += drops.map { "  \($0.key): \($0.value)" }
         }
         return lines.joined(separator: "\n")
+    }
+
+    private static func lanes(_ status: StatusReply) -> String {
+        guard let steering = status.steering else { return "1 lane" }
+        return "\(status.lanes) lanes (steering: \(steering))"
     }
 
     private static func text(_ peer: PeerStatus) -> [String] {
@@ -58,6 +63,9 @@ struct Status: AsyncParsableCommand {
                 "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)"
             )
             if let mtu = peer.pathMTU { lines.append("  path MTU: \(mtu)") }
+            if let lanes = peer.peerLanes, lanes > 1 || peer.lanePorts.count > 1 {
+                lines.append("  lanes: \(lanes) from it; ports of ours: \(peer.lanePorts.joined(separator: ", "))")
+            }
             lines.append(
                 "  lost: \(peer.lost.received) received, \(peer.lost.sent) sent; "
                     + "\(peer.duplicated) duplicated, \(peer.reordered) reordered"

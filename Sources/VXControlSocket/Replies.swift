@@ -13,6 +13,9 @@ public struct StatusReply: Codable, Sendable {
     public var cipher: String
     /// Lane threads.
     public var lanes: Int
+    /// Who decides on which lane a frame leaves: `ebpf`, a program that keeps each flow on one lane, or `kernel`, whose own
+    /// rule may move a flow; absent with a single lane.
+    public var steering: String?
     /// Every offload: `on`, `off` by configuration, `missing` in this kernel, or `retreated` from after it failed.
     public var offloads: [String: String]
     /// Seconds since the daemon started.
@@ -31,6 +34,7 @@ public struct StatusReply: Codable, Sendable {
         listen: [String],
         cipher: String,
         lanes: Int,
+        steering: String?,
         offloads: [String: String],
         uptimeSeconds: Double,
         networks: [NetworkStatus],
@@ -42,6 +46,7 @@ public struct StatusReply: Codable, Sendable {
         self.listen = listen
         self.cipher = cipher
         self.lanes = lanes
+        self.steering = steering
         self.offloads = offloads
         self.uptimeSeconds = uptimeSeconds
         self.networks = networks
@@ -116,6 +121,11 @@ public struct PeerStatus: Codable, Sendable {
     public var rttMicroseconds: UInt64?
     /// Bytes of IP packet that the path carries; absent until it is discovered.
     public var pathMTU: Int?
+    /// How many lanes it sends on; absent before the first session.
+    public var peerLanes: Int?
+    /// From which port each lane of this node is sent to it, lane 0 first: `own`, `fixed` (the listen port) or `black` (the
+    /// listen port, since nothing from the lane's own port arrives there); empty for a plaintext peer.
+    public var lanePorts: [String] = []
     /// How many handshakes were completed with it.
     public var handshakes: UInt64 = 0
     /// What came from it.

@@ -46,9 +46,13 @@ extension Backend {
             isFinished: mark.finishedAt != nil,
             isSettled: mark.finishedAt != nil && entry?.isSettled ?? false,
             seconds: (mark.finishedAt ?? Clocks.bootTime()).since(mark.startedAt).seconds,
-            sentFrames: counters[Int(peer.rawValue)].sentFrames - mark.sentFrames,
+            sentFrames: sentFrames(to: peer) - mark.sentFrames,
             lost: after > before ? after - before : 0
         )
+    }
+
+    private func sentFrames(to peer: PeerIndex) -> UInt64 {
+        counters.reduce(0) { $0 + $1[Int(peer.rawValue)].sentFrames }
     }
 
     private func begin(_ kind: RotationLedger.Kind, _ peers: [PeerIndex], old: PublicKey?) {
@@ -57,7 +61,7 @@ extension Backend {
             oldKey: old,
             peers: peers.map { index in
                 let losses = runtime.board[index]?.losses ?? StatusBoard.Losses()
-                return (index, counters[Int(index.rawValue)].sentFrames, losses)
+                return (index, sentFrames(to: index), losses)
             }
         )
     }

@@ -12,9 +12,11 @@ struct Backend: AdminBackend {
     let configuration: NodeConfiguration
     let runtime: Runtime
     let databases: [ForwardingDatabase]
-    let counters: [PeerCounters]
+    /// By lane, then by peer.
+    let counters: [[PeerCounters]]
     let mtus: [Int]
     let listen: [String]
+    let steering: FlowSteering
     let ledger: RotationLedger
     let cipher: BulkCipher.Provider
     let startedAt = Clocks.bootTime()
@@ -28,7 +30,8 @@ struct Backend: AdminBackend {
             publicKey: rotations.publicKey.base64,
             listen: listen,
             cipher: cipher.rawValue,
-            lanes: Gateway.lanes,
+            lanes: counters.count,
+            steering: counters.count > 1 ? steering.rawValue : nil,
             offloads: Dictionary(
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
             ),
@@ -56,13 +59,15 @@ struct Backend: AdminBackend {
             endpoint: (entry?.endpoint ?? peer.endpoint)?.description,
             state: peer.sealed == nil ? "plaintext" : entry?.state.rawValue ?? "down"
         )
-        let traffic = counters[place]
-        status.received.datagrams = traffic.receivedDatagrams
-        status.received.frames = traffic.receivedFrames
-        status.received.bytes = traffic.receivedBytes
-        status.sent.datagrams = traffic.sentDatagrams
-        status.sent.frames = traffic.sentFrames
-        status.sent.bytes = traffic.sentBytes
+        for lane in counters {
+            let traffic = lane[place]
+            status.received.datagrams += traffic.receivedDatagrams
+            status.received.frames += traffic.receivedFrames
+            status.received.bytes += traffic.receivedBytes
+            status.sent.datagrams += traffic.sentDatagrams
+            status.sent.frames += traffic.sentFrames
+            status.sent.bytes += traffic.sentBytes
+        }
         guard peer.sealed != nil, let entry else { return status }
         let age = entry.establishedAt.map { now.since($0).seconds }
         status.postQuantum = entry.state == .established
@@ -71,6 +76,8 @@ struct Backend: AdminBackend {
         status.rttMicroseconds = entry.roundTrip.map { $0.nanoseconds / 1000 }
         status.handshakes = entry.handshakes
         status.pathMTU = entry.pathMTU
+        status.peerLanes = entry.announcedLanes
+        status.lanePorts = entry.lanePorts.map(\.rawValue)
         let losses = entry.losses
         status.lost.received = losses.received
         status.lost.sent = losses.sent
@@ -108,4 +115,12 @@ struct Backend: AdminBackend {
         for place in places { runtime.rekey(PeerIndex(UInt16(place))) }
         return RotateSessionReply(peers: places.map { configuration.peers[$0].name })
     }
+}
+
+/// Who decides on which lane a frame of this node leaves.
+enum FlowSteering: String {
+    /// A program of this daemon: a flow stays on its lane.
+    case ebpf
+    /// The kernel's own rule: order holds within a lane.
+    case kernel
 }

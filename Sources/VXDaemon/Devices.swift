@@ -51,16 +51,22 @@ struct DeviceMaker {
         return MACAddress(number & ~0x0100_0000_0000 | 0x0200_0000_0000)
     }
 
-    func make(_ network: NetworkConfiguration, into devices: inout OwnedArray<TAPDevice>) throws {
+    /// Makes the device, with a queue for each lane.
+    /// - Returns: whether the kernel keeps each flow on one queue.
+    func make(_ network: NetworkConfiguration, lanes: inout OwnedArray<LanePorts>) throws -> Bool {
         let netlink = try NetworkConfigurator()
         if netlink.exists(network.device) {
             throw StartError(
                 "the device \(network.device) exists already; choose another name, or remove it: ip link del \(network.device)"
             )
         }
-        devices.append(try TAPDevice(name: network.device, offloads: configuration.offloads.wanted))
+        for place in 0..<lanes.count {
+            lanes[place].devices.append(try TAPDevice(name: network.device, offloads: configuration.offloads.wanted))
+        }
+        let isSteered = lanes.count == 1 || lanes[0].devices[lanes[0].devices.count - 1].steerFlows()
         try netlink.change(network.device, mtu: mtu(of: network), address: address(of: network), bridge: network.bridge)
         for address in network.addresses { try netlink.add(address, to: network.device) }
         try netlink.change(network.device, isUp: true)
+        return isSteered
     }
 }

@@ -16,13 +16,17 @@ public struct Gateway {
     private let configuration: NodeConfiguration
     private let logger: Logger
 
-    /// Lane threads of this version.
-    static let lanes = 1
+    /// How many lanes this node runs.
+    private let lanes: Int
+
+    /// Most lanes of `lanes: auto`: more do not pay for a few peers, and each costs sockets and memory.
+    private static let mostAutomaticLanes = 4
 
     /// From a validated configuration.
     public init(configuration: NodeConfiguration, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
+        lanes = configuration.lanes ?? min(ProcessInfo.processInfo.activeProcessorCount, Self.mostAutomaticLanes)
     }
 
     /// Runs the node until SIGTERM or SIGINT, then says goodbye to the peers and removes what it made.
@@ -37,12 +41,12 @@ public struct Gateway {
         try removeDeadSocket()
 
         let databases = configuration.networks.map { _ in ForwardingDatabase() }
-        let counters = configuration.peers.map { _ in PeerCounters() }
+        let counters = (0..<lanes).map { _ in configuration.peers.map { _ in PeerCounters() } }
         let devices = DeviceMaker(configuration: configuration)
         let mtus = configuration.networks.map(devices.mtu(of:))
         let ledger = RotationLedger()
         let cipher = try chooseCipher()
-        let runtime = try makeRuntime(
+        let (runtime, isSteered) = try makeRuntime(
             databases: databases,
             counters: counters,
             devices: devices,
@@ -56,7 +60,8 @@ public struct Gateway {
             databases: databases,
             counters: counters,
             mtus: mtus,
-            listen: PortOpener(configuration: configuration, lanes: Self.lanes).sealedEndpoints.map(\.description),
+            listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.description),
+            steering: isSteered ? .ebpf : .kernel,
             ledger: ledger,
             cipher: cipher
         )
@@ -122,20 +127,18 @@ public struct Gateway {
 
     private func makeRuntime(
         databases: [ForwardingDatabase],
-        counters: [PeerCounters],
+        counters: [[PeerCounters]],
         devices: DeviceMaker,
         mtus: [Int],
         cipher: BulkCipher.Provider,
         ledger: RotationLedger
-    ) throws -> Runtime {
-        let opener = PortOpener(configuration: configuration, lanes: Self.lanes)
+    ) throws -> (runtime: Runtime, isSteered: Bool) {
+        let opener = PortOpener(configuration: configuration)
         var handshakeSockets = OwnedArray<UDPSocket>()
-        var laneSockets = OwnedArray<UDPSocket>()
-        var receivers = OwnedArray<UDPSocket>()
-        var senders = OwnedArray<UDPSocket>()
-        var taps = OwnedArray<TAPDevice>()
-        try opener.openSealed(handshake: &handshakeSockets, lane: &laneSockets)
-        try opener.openPlaintext(receivers: &receivers, senders: &senders)
+        var ports = OwnedArray<LanePorts>()
+        for _ in 0..<lanes { ports.append(try LanePorts()) }
+        try opener.openSealed(handshake: &handshakeSockets, lanes: &ports)
+        try opener.openPlaintext(lanes: &ports)
         let statePath = configuration.stateDirectory + "/timestamp"
         let timestamps = try TimestampReservation(
             path: statePath,
@@ -145,28 +148,34 @@ public struct Gateway {
         let store = StateFile(stateDirectory: configuration.stateDirectory, keyFile: configuration.privateKeyFile)
         let loaded = try store.load(identity: configuration.identity)
         for warning in loaded.warnings { logger.warning("\(warning)") }
-        for network in configuration.networks { try devices.make(network, into: &taps) }
-        let found = opener.probe(devices: taps, sockets: laneSockets)
-        return try Runtime(
+        var isSteered = true
+        for network in configuration.networks where try !devices.make(network, lanes: &ports) { isSteered = false }
+        if !isSteered {
+            logger.notice(
+                "the kernel does not let this process steer flows to lanes (bpf(2)); it steers by its own rule"
+            )
+        }
+        let found = opener.probe(ports)
+        let runtime = try Runtime(
             machine: HandshakeMachine(
                 identity: configuration.identity,
                 successor: loaded.successor,
                 name: configuration.node,
-                lanes: UInt8(Self.lanes),
+                lanes: UInt8(lanes),
                 features: found.packets.features,
                 peers: handshakePeers(),
                 state: loaded.state,
                 lastTimestamp: timestamps.floor
             ),
             handshakeSockets: handshakeSockets,
-            topology: topology(
+            topologies: topologies(
                 databases: databases,
                 counters: counters,
                 mtus: mtus,
                 offloads: found.packets,
                 cipher: cipher
             ),
-            ports: LanePorts(devices: taps, sealed: laneSockets, plaintext: receivers, senders: senders),
+            ports: ports,
             services: services(timestamps: timestamps, store: store, ledger: ledger),
             board: StatusBoard(
                 endpoints: Dictionary(
@@ -175,6 +184,7 @@ public struct Gateway {
             ),
             offloads: found.board
         )
+        return (runtime, isSteered)
     }
 
     private func handshakePeers() -> [HandshakePeer] {
@@ -185,6 +195,8 @@ public struct Gateway {
                     publicKey: sealed.publicKey,
                     presharedKey: sealed.presharedKey,
                     endpoint: peer.endpoint,
+                    fixedPorts: configuration.sourcePorts == .fixed
+                        || peer.endpoint == nil && peer.endpointName == nil,
                     roaming: peer.roaming,
                     acceptSuccessors: peer.acceptSuccessors,
                     keepalive: peer.keepalive
@@ -224,13 +236,14 @@ public struct Gateway {
         return selection.provider
     }
 
-    private func topology(
+    /// What each lane is told: the same, but for the peers' counters, which are a lane's own.
+    private func topologies(
         databases: [ForwardingDatabase],
-        counters: [PeerCounters],
+        counters: [[PeerCounters]],
         mtus: [Int],
         offloads: PacketOffloads,
         cipher: BulkCipher.Provider
-    ) throws -> LaneTopology {
+    ) throws -> [LaneTopology] {
         let places = Dictionary(
             uniqueKeysWithValues: configuration.peers.enumerated().map { ($1.name, PeerIndex(UInt16($0))) }
         )
@@ -256,21 +269,23 @@ public struct Gateway {
                 )
             )
         }
-        let peers = configuration.peers.enumerated().map { place, peer in
-            PeerDefinition(
-                isPlaintext: peer.sealed == nil,
-                endpoint: peer.endpoint,
-                roaming: peer.roaming,
-                counters: counters[place]
+        return counters.map { counters in
+            let peers = zip(configuration.peers, counters).map { peer, counters in
+                PeerDefinition(
+                    isPlaintext: peer.sealed == nil,
+                    endpoint: peer.endpoint,
+                    roaming: peer.roaming,
+                    counters: counters
+                )
+            }
+            return LaneTopology(
+                threads: lanes,
+                networks: networks,
+                peers: peers,
+                offloads: offloads,
+                cipher: cipher
             )
         }
-        return LaneTopology(
-            threads: Self.lanes,
-            networks: networks,
-            peers: peers,
-            offloads: offloads,
-            cipher: cipher
-        )
     }
 }
 

@@ -7,7 +7,6 @@ import VXWire
 /// Opens the sockets of a node (protocol.md, 2a and 7).
 struct PortOpener {
     let configuration: NodeConfiguration
-    let lanes: Int
 
     /// Outer source ports of plaintext VXLAN come from here (RFC 7348, 5: the dynamic range).
     private static let senderPorts: ClosedRange<UInt16> = 49152...65535
@@ -31,35 +30,55 @@ struct PortOpener {
         return [Endpoint(address: .v4(IPv4Address(0)), port: first.port), first]
     }
 
-    /// The groups of the sealed port: the handshake thread's sockets and the lane's. The order of binding is the order that
-    /// the steering program counts in.
+    /// The groups of the sealed port: the handshake thread's sockets and one for each lane thread. The order of binding is
+    /// the order that the steering program counts in, so that a group is only ever opened and closed whole. Lanes 1 and up
+    /// get their own sending sockets too.
     func openSealed(
         handshake: inout OwnedArray<UDPSocket>,
-        lane: inout OwnedArray<UDPSocket>
+        lanes: inout OwnedArray<LanePorts>
     ) throws(SystemCallError) {
         for endpoint in sealedEndpoints {
             // A first bind without SO_REUSEPORT finds out whether somebody else has the port, which a group would share.
             _ = try UDPSocket(bind: endpoint, options: options())
             let first = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
-            let second = try UDPSocket(bind: endpoint, options: options(reusePort: true))
-            try first.steerLanes(threads: lanes)
-            if configuration.offloads.udpGro { _ = second.receiveRuns() }
+            for place in 0..<lanes.count {
+                let socket = try UDPSocket(bind: endpoint, options: options(reusePort: true))
+                if configuration.offloads.udpGro { _ = socket.receiveRuns() }
+                lanes[place].sealed.append(socket)
+            }
+            try first.steerLanes(threads: lanes.count)
             handshake.append(first)
-            lane.append(second)
+            guard configuration.sourcePorts == .lanes else { continue }
+            for place in 1..<max(lanes.count, 1) {
+                let port = configuration.lanePorts.isEmpty ? 0 : configuration.lanePorts[place - 1]
+                let own = Endpoint(address: endpoint.address, port: port, scope: endpoint.scope)
+                lanes[place].own.append(try sendingSocket(own, fragmentation: false))
+            }
         }
     }
 
-    /// The plaintext ports, when any network is plaintext.
-    func openPlaintext(
-        receivers: inout OwnedArray<UDPSocket>,
-        senders: inout OwnedArray<UDPSocket>
-    ) throws(SystemCallError) {
+    private func sendingSocket(_ endpoint: Endpoint, fragmentation: Bool) throws(SystemCallError) -> UDPSocket {
+        let socket = try UDPSocket(bind: endpoint, options: options(fragmentation: fragmentation))
+        try socket.rejectAll()
+        return socket
+    }
+
+    /// The plaintext ports, when any network is plaintext: a group with a socket for each lane, over which the kernel's own
+    /// hash spreads the flows, and each lane's sending sockets.
+    func openPlaintext(lanes: inout OwnedArray<LanePorts>) throws(SystemCallError) {
         guard configuration.networks.contains(where: { $0.mode == .plaintext }) else { return }
         for endpoint in configuration.plaintextListen {
-            let receiver = try UDPSocket(bind: endpoint, options: options(fragmentation: true))
-            if configuration.offloads.udpGro { _ = receiver.receiveRuns() }
-            receivers.append(receiver)
+            _ = try UDPSocket(bind: endpoint, options: options())
+            for place in 0..<lanes.count {
+                let socket = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
+                if configuration.offloads.udpGro { _ = socket.receiveRuns() }
+                lanes[place].plaintext.append(socket)
+            }
         }
+        for place in 0..<lanes.count { try openSenders(of: &lanes[place]) }
+    }
+
+    private func openSenders(of lane: inout LanePorts) throws(SystemCallError) {
         for isIPv6 in [false, true] {
             guard let endpoint = configuration.plaintextListen.first(where: { $0.address.isIPv6 == isIPv6 }) else {
                 continue
@@ -70,9 +89,7 @@ struct PortOpener {
                 port = port == Self.senderPorts.upperBound ? Self.senderPorts.lowerBound : port + 1
                 let wanted = Endpoint(address: endpoint.address, port: port, scope: endpoint.scope)
                 do {
-                    let sender = try UDPSocket(bind: wanted, options: options(fragmentation: true))
-                    try sender.rejectAll()
-                    senders.append(sender)
+                    lane.senders.append(try sendingSocket(wanted, fragmentation: true))
                     opened += 1
                 } catch {
                     // Somebody has this port; another does as well. Anything else is the user's to know.
@@ -83,18 +100,17 @@ struct PortOpener {
     }
 
     /// Finds out which of the wanted offloads the kernel has, from what was opened.
-    func probe(
-        devices: borrowing OwnedArray<TAPDevice>,
-        sockets: borrowing OwnedArray<UDPSocket>
-    ) -> (packets: PacketOffloads, board: OffloadBoard) {
+    func probe(_ lanes: borrowing OwnedArray<LanePorts>) -> (packets: PacketOffloads, board: OffloadBoard) {
         let wanted = configuration.offloads
         var taps = TAPOffloads.all
-        for place in 0..<devices.count { taps.formIntersection(devices[place].offloads) }
         var sendsRuns = true
         var receivesRuns = true
-        for place in 0..<sockets.count {
-            sendsRuns = sendsRuns && sockets[place].sendsRuns()
-            receivesRuns = receivesRuns && (!wanted.udpGro || sockets[place].receiveRuns())
+        for lane in 0..<lanes.count {
+            for place in 0..<lanes[lane].devices.count { taps.formIntersection(lanes[lane].devices[place].offloads) }
+            for place in 0..<lanes[lane].sealed.count {
+                sendsRuns = sendsRuns && lanes[lane].sealed[place].sendsRuns()
+                receivesRuns = receivesRuns && (!wanted.udpGro || lanes[lane].sealed[place].receiveRuns())
+            }
         }
         let has: [String: Bool] = [
             "tapTso": taps.contains(.tcpSegmentation), "tapUso": taps.contains(.udpSegmentation),

@@ -18,6 +18,12 @@ public struct CounterBlock: @unchecked Sendable {
         for index in 0..<count { (base + index).initialize(to: Atomic(0)) }
     }
 
+    /// A row in memory that somebody else owns, has initialised, and keeps longer than this.
+    init(base: UnsafeMutablePointer<Atomic<UInt64>>, count: Int) {
+        self.base = base
+        self.count = count
+    }
+
     /// The value at `index`, for any thread.
     @inlinable
     public subscript(index: Int) -> UInt64 {
@@ -91,59 +97,5 @@ public struct PeerCounters: Sendable {
     func countSentFrame(bytes: Int) {
         block.add(1, at: 4)
         block.add(UInt64(truncatingIfNeeded: bytes), at: 5)
-    }
-}
-
-/// What one lane knows of one key pair, for the timers and the loss report; times are nanoseconds since boot, 0 for
-/// never.
-public struct SessionCounters: Sendable {
-    let block = CounterBlock(count: 9)
-
-    /// All at zero.
-    public init() {}
-
-    /// When anything was last sent under the pair.
-    public var lastSent: UInt64 { block[0] }
-    /// When records were last sent under it.
-    public var lastDataSent: UInt64 { block[1] }
-    /// When anything authenticated under it last arrived.
-    public var lastReceived: UInt64 { block[2] }
-    /// When records last arrived under it.
-    public var lastDataReceived: UInt64 { block[3] }
-    /// The next send counter of this lane, which is also how many datagrams were sealed.
-    public var sendCounter: UInt64 { block[4] }
-    /// One above the highest counter that arrived on receive lane 0; 0 for none.
-    public var receiveEdge: UInt64 { block[5] }
-    /// How many datagrams arrived on receive lane 0.
-    public var received: UInt64 { block[6] }
-
-    /// Datagrams whose counter had been seen.
-    public var duplicates: UInt64 { block[7] }
-    /// Datagrams that arrived behind a later one of their lane.
-    public var reordered: UInt64 { block[8] }
-
-    @inline(__always)
-    func noteDuplicate() { block.add(1, at: 7) }
-
-    @inline(__always)
-    func noteReordered() { block.add(1, at: 8) }
-
-    @inline(__always)
-    func noteSent(now: UInt64, data: Bool, counter: UInt64) {
-        block.set(now, at: 0)
-        if data { block.set(now, at: 1) }
-        block.set(counter, at: 4)
-    }
-
-    @inline(__always)
-    func noteReceived(now: UInt64, data: Bool) {
-        block.set(now, at: 2)
-        if data { block.set(now, at: 3) }
-    }
-
-    @inline(__always)
-    func noteReport(edge: UInt64) {
-        block.set(edge, at: 5)
-        block.add(1, at: 6)
     }
 }

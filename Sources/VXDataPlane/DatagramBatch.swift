@@ -4,6 +4,8 @@ public import VXWire
 public enum OutgoingPath: Equatable, Sendable {
     /// The sealed port's socket of this lane.
     case sealed
+    /// This lane's own sending socket.
+    case sealedFromOwnPort
     /// A plaintext sending socket, picked by the hash of the inner flow (RFC 7348, 5: the outer source port).
     case plaintext(flowHash: UInt32)
 }

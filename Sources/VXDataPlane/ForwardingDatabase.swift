@@ -128,8 +128,9 @@ public struct ForwardingDatabase: @unchecked Sendable {
             let held = entries[index].load(ordering: .relaxed)
             guard held == 0 || !isAlive(index, now: now) else { continue }
             ages[index].store(now.nanoseconds, ordering: .relaxed)
-            let (exchanged, _) = entries[index].compareExchange(expected: held, desired: word, ordering: .relaxed)
-            if exchanged { return .known }
+            let (exchanged, found) = entries[index].compareExchange(expected: held, desired: word, ordering: .relaxed)
+            // Another lane may have learned the same station in this moment.
+            if exchanged || found &>> 16 == address.rawValue { return .known }
         }
         return .refused
     }

@@ -111,6 +111,8 @@ struct Peer: ~Copyable {
     let roaming: Bool
     let counters: PeerCounters
     var endpoint: Endpoint?
+    /// Which socket this lane's sealed datagrams to the peer leave from.
+    var sealedPath = OutgoingPath.sealed
     /// The largest frame that the path carries, Ethernet header included.
     var largestFrame = Int.max
     /// How many bytes of records a datagram carries on the path.

@@ -18,8 +18,8 @@ public struct SessionParameters: Sendable {
     public let features: UInt8
     /// When the handshake ended; REJECT_AFTER_TIME counts from here.
     public let createdAt: Instant
-    /// Where this lane publishes what it sees of the pair.
-    public let counters: SessionCounters
+    /// Where every lane publishes what it sees of the pair.
+    public let counters: PairCounters
 
     /// From its parts.
     public init(
@@ -30,7 +30,7 @@ public struct SessionParameters: Sendable {
         isInitiator: Bool,
         features: UInt8,
         createdAt: Instant,
-        counters: SessionCounters
+        counters: PairCounters
     ) {
         self.peer = peer
         self.localIndex = localIndex
@@ -46,6 +46,7 @@ public struct SessionParameters: Sendable {
 /// One receive lane that this thread owns: key and window belong together and to nobody else.
 struct ReceiveLane: ~Copyable {
     let key: TransportKey
+    let counters: ReceiveLaneCounters
     var window = ReplayWindow()
 }
 
@@ -60,7 +61,10 @@ struct TransportSession: ~Copyable {
     let takesPartialChecksums: Bool
     /// The peer takes several frames in one datagram.
     let takesAggregates: Bool
+    /// What this thread counts, in the memory of `pairCounters`.
     let counters: SessionCounters
+    /// All threads' counters.
+    let pairCounters: PairCounters
     /// Keeps the guarded memory alive that the keys below point into.
     let keys: TransportKeySet
 
@@ -85,14 +89,18 @@ struct TransportSession: ~Copyable {
         isInitiator = parameters.isInitiator
         takesPartialChecksums = parameters.features & PacketOffloads.partialChecksums != 0
         takesAggregates = parameters.features & PacketOffloads.aggregation != 0
-        counters = parameters.counters
+        pairCounters = parameters.counters
+        counters = pairCounters.session(thread: lane)
         keys = parameters.keys
         sendKey = keys.sendKey(lane: lane)
         announcedLanes = keys.receiveLanes
-        laneCount = (announcedLanes - lane + threads - 1) / threads
+        // None where the peer announced fewer lanes than this node has threads.
+        laneCount = max(0, announcedLanes - lane + threads - 1) / threads
         lanes = .allocate(capacity: max(laneCount, 1))
         for place in 0..<laneCount {
-            (lanes + place).initialize(to: ReceiveLane(key: keys.receiveKey(lane: place * threads + lane)))
+            let number = place * threads + lane
+            let counters = pairCounters.receiveLane(number)
+            (lanes + place).initialize(to: ReceiveLane(key: keys.receiveKey(lane: number), counters: counters))
         }
     }
 

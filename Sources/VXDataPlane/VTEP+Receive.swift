@@ -53,7 +53,11 @@ extension VTEP {
         case .outside: return drops.count(.outsideWindow)
         }
         let peer = Int(session.pointee.peer.rawValue)
-        let isElsewhere = peers[peer].endpoint != source
+        // Lane 0 alone comes from the peer's listen port; the others may have ports of their own.
+        var isElsewhere = true
+        if let known = peers[peer].endpoint {
+            isElsewhere = lane == 0 ? known != source : known.address != source.address
+        }
         if isElsewhere, !peers[peer].roaming, peers[peer].endpoint != nil { return drops.count(.sourceMismatch) }
 
         let records = datagram + SealedHeader.length
@@ -71,8 +75,8 @@ extension VTEP {
         peers[peer].counters.countReceivedDatagram()
         session.pointee.counters.noteReceived(now: now.nanoseconds, data: length > 0)
         if !isNewest { session.pointee.counters.noteReordered() }
-        if lane == 0 { session.pointee.counters.noteReport(edge: receive.pointee.window.edge) }
-        if !session.pointee.isConfirmed { confirm(session, from: source) }
+        receive.pointee.counters.noteReceived(edge: receive.pointee.window.edge)
+        if !session.pointee.isConfirmed { confirm(session, from: lane == 0 ? source : nil) }
         // Only lane 0's newest datagram moves the endpoint: an old one, delayed or replayed from elsewhere, does not.
         if isElsewhere, lane == 0, isNewest { move(peer, to: source) }
         walkRecords(records, count: length, session: session, now: now)
@@ -257,7 +261,7 @@ extension VTEP {
     /// newer one is sent under.
     @inline(never)
     @_semantics("no_performance_analysis")
-    private mutating func confirm(_ session: UnsafeMutablePointer<TransportSession>, from source: Endpoint) {
+    private mutating func confirm(_ session: UnsafeMutablePointer<TransportSession>, from source: Endpoint?) {
         session.pointee.isConfirmed = true
         let peer = Int(session.pointee.peer.rawValue)
         if peers[peer].endpoint == nil { peers[peer].endpoint = source }

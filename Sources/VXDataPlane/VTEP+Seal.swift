@@ -99,7 +99,7 @@ extension VTEP {
             counter: counter,
             key: session.pointee.sendKey
         )
-        outgoing.commit(size, peer: place, endpoint: endpoint, path: .sealed)
+        outgoing.commit(size, peer: place, endpoint: endpoint, path: peers[place].sealedPath)
         peers[place].counters.countSentDatagram()
         session.pointee.counters.noteSent(now: now.nanoseconds, data: count > 0, counter: counter &+ 1)
         return true

@@ -14,6 +14,8 @@ extension VTEP {
     /// follow by `drainWaiting`.
     public mutating func activate(_ index: ReceiverIndex, announce: Bool, now: Instant) {
         guard let session = sessions.find(index) else { return }
+        // The responder's lanes are told when the first datagram under the pair has authenticated on any of them.
+        if !session.pointee.isInitiator { session.pointee.isConfirmed = true }
         preferForSending(session)
         if announce { sendEmpty(under: session, now: now) }
     }
@@ -31,9 +33,7 @@ extension VTEP {
         guard let session = sessions.find(index), session.pointee.isInitiator || session.pointee.isConfirmed,
             isYoung(session, now: now)
         else { return false }
-        let counters = session.pointee.counters
-        let highest = max(counters.receiveEdge, 1) - 1
-        let report = ControlMessage.report([.init(highestCounter: highest, received: counters.received)])
+        let report = ControlMessage.report(session.pointee.pairCounters.report)
         return sendControl(report.bytes, under: session, now: now)
     }
 
@@ -58,6 +58,22 @@ extension VTEP {
     public mutating func keepalive(_ peer: PeerIndex, now: Instant) {
         guard let session = usableSession(of: peer, now: now) else { return }
         sendEmpty(under: session, now: now)
+    }
+
+    /// From which port this lane's datagrams to the peer leave (protocol.md, 2a).
+    public mutating func setPort(isOwn: Bool, of peer: PeerIndex) {
+        peers[Int(peer.rawValue)].sealedPath = isOwn ? .sealedFromOwnPort : .sealed
+    }
+
+    /// Shows whether this lane's own port gets through: empty datagrams from it, then one from the listen port, by which
+    /// the peer's report tells that those before it are lost.
+    public mutating func tryOwnPort(towards peer: PeerIndex, count: Int, now: Instant) {
+        let place = Int(peer.rawValue)
+        let path = peers[place].sealedPath
+        peers[place].sealedPath = .sealedFromOwnPort
+        for _ in 0..<count { keepalive(peer, now: now) }
+        peers[place].sealedPath = path
+        keepalive(peer, now: now)
     }
 
     /// Sends one control message, type byte first, under the peer's sending pair.

@@ -157,8 +157,9 @@ public struct VTEP: ~Copyable {
 
 /// What a lane tells the handshake thread.
 public enum DataPlaneEvent: Sendable {
-    /// The first datagram authenticated under the pair (key confirmation), from this source.
-    case confirmed(ReceiverIndex, PeerIndex, from: Endpoint)
+    /// The first datagram authenticated under the pair (key confirmation); from this source, the peer's listen port, if
+    /// it came on lane 0.
+    case confirmed(ReceiverIndex, PeerIndex, from: Endpoint?)
     /// Frames wait for a peer that has no usable pair.
     case handshakeNeeded(PeerIndex)
     /// An authenticated datagram moved the peer's endpoint.

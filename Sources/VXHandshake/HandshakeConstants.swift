@@ -74,6 +74,18 @@ public enum HandshakeConstants {
     static let earlyReport = Interval.seconds(1)
     static let lateReport = Interval.seconds(10)
 
+    /// A lane whose datagrams are reported as not received for this long, and of which there were at least so many (one or
+    /// two may simply be lost), is sent from the listen port; its own port is tried again this often.
+    static let blackLaneTime = Interval.seconds(5)
+    static let blackLaneDatagrams: UInt64 = 3
+    static let blackLaneRetry = Interval.seconds(60)
+    /// A lane that no report has shown yet sends an empty datagram this often, so many times at most.
+    static let laneKeepalive = Interval.seconds(1)
+    static let mostLaneKeepalives = 10
+    /// Datagrams of a black lane's trial; and when the lane has surely sent them (its counters are seen every 200 ms).
+    static let laneTrialDatagrams = 3
+    static let laneTrialSettling = Interval.milliseconds(500)
+
     /// Feature bit 1: more than one record in a datagram is accepted.
     public static let aggregation: UInt8 = 0x02
     /// Feature bit: inner TCP and UDP checksums may arrive partial.

@@ -16,6 +16,9 @@ extension HandshakeMachine {
         case .activity(let index, let activity):
             guard let peer = owner(of: index), let place = peer.pair(index) else { return }
             peer.pairs[place].activity = activity
+            if place == peer.sendingPair(at: now.instant) {
+                peer.ports.noteSent(activity.sendCounters, under: index, now: now.instant)
+            }
             noteSilence(peer, place, now: now.instant)
         case .endpointMoved(let index, let endpoint):
             guard let peer = peer(index) else { return }
@@ -31,6 +34,9 @@ extension HandshakeMachine {
             peer.interfaceMTU = mtu
             peer.pathMTU?.setInterfaceMTU(mtu, now: now.instant)
             runPathMTU(peer, now: now.instant)
+        case .addressObserved(let index, let isOwn):
+            guard let peer = peer(index) else { return }
+            noteObserved(peer, isOwn: isOwn)
         case .control(let index, let pair, let message):
             guard let peer = peer(index) else { return }
             // Successor statements and preshared keys' rotations are agreed with secrets, too.
@@ -59,7 +65,7 @@ extension HandshakeMachine {
         takeIntoUse(place, of: peer, now: now)
     }
 
-    private mutating func confirmed(_ index: ReceiverIndex, from source: Endpoint, now: Now) {
+    private mutating func confirmed(_ index: ReceiverIndex, from source: Endpoint?, now: Now) {
         guard let peer = owner(of: index), let place = peer.pair(index), !peer.pairs[place].isConfirmed else { return }
         peer.pairs[place].isConfirmed = true
         noteKeys(of: peer, place, now: now)
@@ -71,7 +77,7 @@ extension HandshakeMachine {
         peer.seriesStart = nil
         peer.failures = 0
         if peer.pending == nil { peer.nextInitiation = nil }
-        if mayMove(peer, to: source) { moved(peer, to: source, now: now.instant) }
+        if let source, mayMove(peer, to: source) { moved(peer, to: source, now: now.instant) }
         act(.activate(index, peer: peer.index, announce: false))
         takeIntoUse(place, of: peer, now: now)
     }
@@ -85,6 +91,8 @@ extension HandshakeMachine {
         peer.endpoint = endpoint
         peer.pathMTU = nil
         peer.interfaceMTU = nil
+        peer.ports.forgetPath()
+        tellPorts(of: peer)
         act(.endpoint(peer.index, endpoint))
     }
 
@@ -102,6 +110,9 @@ extension HandshakeMachine {
         peer.notBefore = nil
         act(.established(peer.index, pair.localIndex, at: pair.createdAt, roundTrip: pair.roundTrip))
         act(.control(peer.index, ControlMessage.hello(name: name).bytes))
+        if pair.isInitiator {
+            act(.control(peer.index, ControlMessage.ports(peer.ports.isTranslatedHere ? .fixed : .lanes).bytes))
+        }
         updateState(of: peer, now: now.instant)
     }
 
@@ -135,9 +146,7 @@ extension HandshakeMachine {
         switch unsafe ControlMessage.parse(bytes.span.bytes) {
         case .message(.hello(let name)): act(.name(peer.index, name))
         case .message(.goodbye): end(pair, of: peer, now: now.instant)
-        case .message(.report(let lanes)):
-            guard let lane = lanes.first else { return }
-            act(.reported(peer.index, pair, highest: lane.highestCounter, received: lane.received))
+        case .message(.report(let lanes)): noteReport(lanes, of: peer, pair: pair, now: now.instant)
         case .message(.pathMTUProbe(let size, let identifier)):
             act(.control(peer.index, ControlMessage.pathMTUAcknowledgement(size: size, identifier: identifier).bytes))
         case .message(.pathMTUAcknowledgement(let size, let identifier)):
@@ -150,7 +159,7 @@ extension HandshakeMachine {
             receivePSK(step, generation, nonce, peer: peer, pair: pair, now: now)
         case .message(.pskConfirmation(let generation, let code)):
             receivePSKConfirmation(generation, code, peer: peer, pair: pair, now: now)
-        case .message(.ports): break
+        case .message(.ports(let use)): notePorts(use, of: peer)
         case .message(.echoRequest), .message(.echoReply): drop(.unknownControl)
         case .drop(let reason): drop(reason)
         }

@@ -158,6 +158,7 @@ extension HandshakeMachine {
             credentials: pending.credentials,
             stage: .installing(response: nil)
         )
+        act(.observed(peer.index, payload.observed))
         let keys = finished.takeKeys().laneKeys(sendLanes: lanes, receiveLanes: payload.lanes)
         let common = features & payload.features
         install(pair, remoteIndex: message.sender, keys: keys, features: common, peer: peer, now: now)

@@ -12,6 +12,7 @@ extension HandshakeMachine {
         renewIfOld(peer, place, now: now)
         keepAlive(peer, place, now: now.instant)
         reportIfDue(peer, now: now.instant)
+        checkLanes(of: peer, now: now.instant)
         announceIfDue(peer, place, now: now)
         continuePSK(peer, place, now: now)
         runPathMTU(peer, now: now.instant)
@@ -29,9 +30,9 @@ extension HandshakeMachine {
                 now: now
             )
         }
-        let hasTraffic = pair.activity.sendCounter != peer.probedCounter
+        let hasTraffic = pair.activity.datagramsSent != peer.probedCounter
         for probe in peer.pathMTU?.probes(now: now, hasTraffic: hasTraffic) ?? [] {
-            peer.probedCounter = pair.activity.sendCounter + 1
+            peer.probedCounter = pair.activity.datagramsSent + 1
             act(.probe(peer.index, size: probe.size, identifier: probe.identifier))
         }
         guard let current = peer.pathMTU?.current, current != peer.toldPathMTU else { return }

@@ -68,7 +68,7 @@ public struct HandshakeMachine: ~Copyable {
         self.randomness = randomness
         self.state = state
         self.state.peers.removeAll { record in !peers.contains { $0.publicKey == record.configuredKey } }
-        self.peers = peers.map { PeerMachine($0, record: state.peer($0.publicKey)) }
+        self.peers = peers.map { PeerMachine($0, record: state.peer($0.publicKey), lanes: lanes) }
         peerByIndex = Dictionary(uniqueKeysWithValues: self.peers.map { ($0.index, $0) })
         for peer in self.peers where isBehind(peer) {
             peer.announcement = Repetition(now: Instant(nanoseconds: 0))
@@ -92,6 +92,7 @@ public struct HandshakeMachine: ~Copyable {
         let spread = UInt32(min(peers.count * 5, 5000))
         for peer in peers {
             if peer.endpoint != nil { peer.nextInitiation = now + .milliseconds(UInt64(randomness.below(spread))) }
+            tellPorts(of: peer)
             updateState(of: peer, now: now)
         }
     }

@@ -9,8 +9,10 @@ public struct HandshakePeer: Sendable {
     public let publicKey: PublicKey
     /// `PresharedKey.none` where none is configured.
     public let presharedKey: PresharedKey
-    /// Where it is; nil when it is learned as it calls.
+    /// Where it is; nil when it is learned as it calls, or its name is yet to be looked up.
     public let endpoint: Endpoint?
+    /// Lanes are sent to it from the listen port alone: `sourcePorts: fixed`, or no endpoint is configured.
+    public let fixedPorts: Bool
     /// Whether it may move.
     public let roaming: Bool
     /// Whether the peer may name its successor key itself.
@@ -24,6 +26,7 @@ public struct HandshakePeer: Sendable {
         publicKey: PublicKey,
         presharedKey: PresharedKey,
         endpoint: Endpoint?,
+        fixedPorts: Bool = false,
         roaming: Bool,
         acceptSuccessors: Bool = true,
         keepalive: Interval?
@@ -32,6 +35,7 @@ public struct HandshakePeer: Sendable {
         self.publicKey = publicKey
         self.presharedKey = presharedKey
         self.endpoint = endpoint
+        self.fixedPorts = fixedPorts
         self.roaming = roaming
         self.acceptSuccessors = acceptSuccessors
         self.keepalive = keepalive
@@ -91,8 +95,12 @@ public struct PairActivity: Sendable {
     public var lastReceived: Instant?
     /// When records last arrived under it.
     public var lastDataReceived: Instant?
-    /// The highest send counter of any lane.
-    public var sendCounter: UInt64 = 0
+    /// Every lane's next send counter.
+    public var sendCounters: [UInt64] = []
+    /// The highest of them.
+    public var sendCounter: UInt64 { sendCounters.max() ?? 0 }
+    /// Datagrams sealed under the pair, all lanes together.
+    var datagramsSent: UInt64 { sendCounters.reduce(0, &+) }
 
     /// Nothing yet.
     public init() {}
@@ -102,8 +110,9 @@ public struct PairActivity: Sendable {
 public enum LaneEvent: Sendable {
     /// Every lane thread holds the pair. Only now may the peer hear of it (the install barrier).
     case installed(ReceiverIndex)
-    /// The first datagram authenticated under the pair.
-    case confirmed(ReceiverIndex, from: Endpoint)
+    /// The first datagram authenticated under the pair; the source is known when it came on lane 0, which alone has the
+    /// peer's listen port.
+    case confirmed(ReceiverIndex, from: Endpoint?)
     /// Every lane has let the pair go; its index is free again.
     case retired(ReceiverIndex)
     /// Frames wait and there is no usable pair.
@@ -122,6 +131,8 @@ public enum LaneEvent: Sendable {
     case stored(UInt64, succeeded: Bool)
     /// The old private key is gone from the key file, or could not be replaced.
     case promoted(succeeded: Bool)
+    /// The endpoint of an `observed` is this node's own, or a translator's.
+    case addressObserved(PeerIndex, isOwn: Bool)
     /// An authenticated control message, type byte first.
     case control(PeerIndex, ReceiverIndex, [UInt8])
     /// The lanes have erased all pairs after a jump of the clocks.
@@ -174,6 +185,12 @@ public enum HandshakeAction: Sendable {
     case stopSending(ReceiverIndex, peer: PeerIndex)
     /// Let the pair go, then answer with `retired`.
     case retire(ReceiverIndex)
+    /// The peer sees this node at this endpoint: answer with `addressObserved`.
+    case observed(PeerIndex, Endpoint)
+    /// Every lane's port towards the peer, lane 0 first; for the lanes and for `status`.
+    case lanePorts(PeerIndex, [LanePort])
+    /// Have a lane send what shows whether its own port gets through.
+    case checkLane(PeerIndex, lane: Int, LaneCheck)
     /// Send an empty datagram to the peer.
     case keepalive(PeerIndex)
     /// Send a control message, type byte first.
@@ -196,8 +213,8 @@ public enum HandshakeAction: Sendable {
     case established(PeerIndex, ReceiverIndex, at: Instant, roundTrip: Interval?)
     /// The peer's endpoint is another now: for `status` and the log.
     case endpoint(PeerIndex, Endpoint)
-    /// What the peer reported of this node's sending on lane 0: the highest counter seen, and datagrams received.
-    case reported(PeerIndex, ReceiverIndex, highest: UInt64, received: UInt64)
+    /// What the peer received under the pair, by lane of this node.
+    case reported(PeerIndex, ReceiverIndex, [ControlMessage.LaneReport])
     /// The name the peer gives itself; shown, never trusted.
     case name(PeerIndex, String)
     /// Something that the log should say once.

@@ -32,12 +32,16 @@ final class PeerMachine {
     var staleAnswerAt: Instant?
     var reportedState = PeerState.down
 
+    /// From which port each lane is sent to it.
+    var ports: LanePortChoice
+    var toldPorts: [LanePort]?
+
     var pathMTU: PathMTUSearch?
     /// What the lanes were last told.
     var toldPathMTU: Int?
     /// What the interface towards the peer carries, once known.
     var interfaceMTU: Int?
-    /// The send counter that the last probes were decided by.
+    /// How much had been sent when the last probes were decided on.
     var probedCounter: UInt64 = 0
 
     /// When this node's successor statement is due again; nil when the peer has acknowledged it.
@@ -45,8 +49,9 @@ final class PeerMachine {
     /// The rotation of the preshared key that is under way.
     var pskExchange: PSKExchange?
 
-    init(_ configuration: HandshakePeer, record: PeerRecord) {
+    init(_ configuration: HandshakePeer, record: PeerRecord, lanes: UInt8) {
         self.configuration = configuration
+        ports = LanePortChoice(lanes: lanes, isFixed: configuration.fixedPorts)
         var record = record
         // Another key in the file starts over (protocol.md, 6).
         if record.psk?.origin != configuration.presharedKey.fingerprint { record.psk = nil }

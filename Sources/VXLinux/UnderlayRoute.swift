@@ -21,7 +21,9 @@ public enum UnderlayRoute {
                 getsockname(descriptor.rawValue, $0, &local.length)
             }
         }
-        if named == 0, let name = interface(with: local.endpoint.address) {
+        // Not loopback, where routers keep addresses that belong to no link.
+        let isLink = { (flags: UInt32) in flags & UInt32(IFF_LOOPBACK) == 0 }
+        if named == 0, let name = LocalAddresses.interface(with: local.endpoint.address, where: isLink) {
             let mtu = vx_interface_mtu(descriptor.rawValue, name)
             if mtu > 0 { return Int(mtu) }
         }
@@ -46,22 +48,5 @@ public enum UnderlayRoute {
         let level = CInt(isIPv6 ? IPPROTO_IPV6 : IPPROTO_IP)
         guard vx_get_option(descriptor.rawValue, level, isIPv6 ? IPV6_MTU : IP_MTU, &value) == 0 else { return nil }
         return Int(value)
-    }
-
-    /// The device that has an address; nil for loopback, where routers keep addresses that belong to no link.
-    private static func interface(with address: IPAddress) -> String? {
-        var first: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&first) == 0 else { return nil }
-        defer { freeifaddrs(first) }
-        var next = first
-        while let entry = next {
-            next = entry.pointee.ifa_next
-            guard let socketAddress = entry.pointee.ifa_addr,
-                entry.pointee.ifa_flags & UInt32(IFF_LOOPBACK) == 0,
-                SocketAddress(reading: socketAddress)?.endpoint.address == address
-            else { continue }
-            return String(cString: entry.pointee.ifa_name)
-        }
-        return nil
     }
 }

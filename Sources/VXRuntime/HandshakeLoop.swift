@@ -27,8 +27,7 @@ final class HandshakeLoop: @unchecked Sendable {
     /// A pair that the lanes hold, and how many of them have yet to answer.
     private struct LanePair {
         let peer: PeerIndex
-        /// By lane.
-        let counters: [SessionCounters]
+        let counters: PairCounters
         var lanesToInstall: Int
         var lanesToRetire: Int
     }
@@ -172,12 +171,13 @@ final class HandshakeLoop: @unchecked Sendable {
     private func sampleActivity() {
         for (index, pair) in pairs {
             var activity = PairActivity()
-            for counters in pair.counters {
+            for thread in lanes.indices {
+                let counters = pair.counters.session(thread: thread)
                 activity.lastSent = latest(activity.lastSent, counters.lastSent)
                 activity.lastDataSent = latest(activity.lastDataSent, counters.lastDataSent)
                 activity.lastReceived = latest(activity.lastReceived, counters.lastReceived)
                 activity.lastDataReceived = latest(activity.lastDataReceived, counters.lastDataReceived)
-                activity.sendCounter = max(activity.sendCounter, counters.sendCounter)
+                activity.sendCounters.append(counters.sendCounter)
             }
             machine.handle(.activity(index, activity), now: now())
         }
@@ -225,12 +225,19 @@ final class HandshakeLoop: @unchecked Sendable {
             case .dropped(let reason): drops.count(reason)
             case .peerState(let peer, let state): board.update(peer) { $0.state = state }
             case .established(let peer, let index, let at, let roundTrip):
-                let counters = pairs[index]?.counters ?? []
-                board.update(peer) { $0.establish(index, at: at, roundTrip: roundTrip, counters: counters) }
+                if let counters = pairs[index]?.counters {
+                    board.update(peer) { $0.establish(index, at: at, roundTrip: roundTrip, counters: counters) }
+                }
                 established.insert(peer)
                 tellInterfaceMTU(of: peer)
-            case .reported(let peer, let index, let highest, let received):
-                board.update(peer) { $0.report(index, highest: highest, received: received) }
+            case .reported(let peer, let index, let lanes):
+                board.update(peer) { $0.report(index, lanes) }
+            case .observed(let peer, let endpoint): tell(.addressObserved(peer, isOwn: isOwn(endpoint)))
+            case .lanePorts(let peer, let ports):
+                for (lane, port) in zip(lanes, ports) { lane.post(.setPort(peer, isOwn: port == .own)) }
+                board.update(peer) { $0.lanePorts = ports }
+            case .checkLane(let peer, let lane, .keepalive): lanes[lane].post(.keepalive(peer))
+            case .checkLane(let peer, let lane, .trial(let count)): lanes[lane].post(.tryOwnPort(peer, count: count))
             case .name(let peer, let name): board.update(peer) { $0.hello = name }
             }
         }
@@ -246,26 +253,33 @@ final class HandshakeLoop: @unchecked Sendable {
     }
 
     private func install(_ installation: PairInstallation) {
-        let counters = lanes.map { _ in SessionCounters() }
+        let counters = PairCounters(threads: lanes.count, receiveLanes: installation.keys.receiveLanes)
         pairs[installation.localIndex] = LanePair(
             peer: installation.peer,
             counters: counters,
             lanesToInstall: lanes.count,
             lanesToRetire: lanes.count
         )
-        for (number, lane) in lanes.enumerated() {
-            let parameters = SessionParameters(
-                peer: installation.peer,
-                localIndex: installation.localIndex,
-                remoteIndex: installation.remoteIndex,
-                keys: installation.keys,
-                isInitiator: installation.isInitiator,
-                features: installation.features,
-                createdAt: installation.createdAt,
-                counters: counters[number]
-            )
-            lane.post(.install(parameters))
+        let parameters = SessionParameters(
+            peer: installation.peer,
+            localIndex: installation.localIndex,
+            remoteIndex: installation.remoteIndex,
+            keys: installation.keys,
+            isInitiator: installation.isInitiator,
+            features: installation.features,
+            createdAt: installation.createdAt,
+            counters: counters
+        )
+        for lane in lanes { lane.post(.install(parameters)) }
+    }
+
+    /// Whether a datagram from this endpoint is one of this node's handshake sockets' speaking, with no translator between.
+    private func isOwn(_ endpoint: Endpoint) -> Bool {
+        for place in 0..<sockets.count
+        where sockets[place].isIPv6 == endpoint.address.isIPv6 && sockets[place].port == endpoint.port {
+            return LocalAddresses.contains(endpoint.address)
         }
+        return false
     }
 
     // MARK: - Rotations

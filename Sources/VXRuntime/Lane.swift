@@ -40,7 +40,7 @@ final class Lane: @unchecked Sendable {
     let drops = DropCounters()
     private let handshake: Mailbox<HandshakeMessage>
     private let offloads: OffloadBoard
-    private let ports: LanePorts
+    private var ports: LanePorts
     private var vtep: VTEP
     private var receiving: DatagramVector
     private var sending: DatagramVector
@@ -160,6 +160,10 @@ final class Lane: @unchecked Sendable {
                 vtep.dropWaiting(peer)
             case .setEndpoint(let peer, let endpoint):
                 vtep.setEndpoint(endpoint, of: peer)
+            case .setPort(let peer, let isOwn):
+                vtep.setPort(isOwn: isOwn, of: peer)
+            case .tryOwnPort(let peer, let count):
+                vtep.tryOwnPort(towards: peer, count: count, now: now)
             case .stop:
                 flush()
                 return false
@@ -273,20 +277,23 @@ final class Lane: @unchecked Sendable {
         vtep.removeOutgoing()
     }
 
-    /// A sealed socket's place, or below zero the plaintext sender's: -1 is the first.
-    private func senderSocket(of run: OutgoingRun) -> Int? {
-        switch run.path {
-        case .sealed: ports.sealedSocket(for: run.endpoint.address)
-        case .plaintext(let hash): ports.sender(for: run.endpoint.address, hash: hash).map { -1 - $0 }
+    private func senderSocket(of run: OutgoingRun) -> LanePorts.Sender? {
+        let address = run.endpoint.address
+        return switch run.path {
+        case .sealed: ports.sealedSender(for: address, fromOwnPort: false)
+        case .sealedFromOwnPort: ports.sealedSender(for: address, fromOwnPort: true)
+        case .plaintext(let hash): ports.plaintextSender(for: address, hash: hash)
         }
     }
 
-    private func send(from socket: Int?) {
+    private func send(from socket: LanePorts.Sender?) {
         guard let socket else { return drops.count(.sendFailed, UInt64(sending.count)) }
         let outcome =
-            socket >= 0
-            ? sending.send(on: ports.sealed[socket])
-            : sending.send(on: ports.senders[-1 - socket])
+            switch socket {
+            case .sealed(let place): sending.send(on: ports.sealed[place])
+            case .own(let place): sending.send(on: ports.own[place])
+            case .plaintext(let place): sending.send(on: ports.senders[place])
+            }
         if outcome.tooBig > 0 { drops.count(.tooBig, UInt64(outcome.tooBig)) }
         if outcome.failed > 0 { drops.count(.sendFailed, UInt64(outcome.failed)) }
         if outcome.refusedRun != 0 {

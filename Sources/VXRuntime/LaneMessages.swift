@@ -14,6 +14,8 @@ enum LaneCommand: Sendable {
     case setPathMTU(PeerIndex, Int)
     case dropWaiting(PeerIndex)
     case setEndpoint(PeerIndex, Endpoint)
+    case setPort(PeerIndex, isOwn: Bool)
+    case tryOwnPort(PeerIndex, count: Int)
     case stop
 }
 

@@ -1,7 +1,8 @@
 public import VXLinux
 import VXWire
 
-/// The descriptors that one lane thread owns, and where each stands in its event loop.
+/// The descriptors that one lane thread owns, and where each stands in its event loop. Made empty and filled by whoever
+/// opens them.
 public struct LanePorts: ~Copyable {
     /// Where an event came from, packed into the event loop's 64-bit token.
     enum Source {
@@ -30,51 +31,53 @@ public struct LanePorts: ~Copyable {
         }
     }
 
-    let events: EventLoop
-    /// One queue of each network's device, by the place of the network.
-    var devices: OwnedArray<TAPDevice>
-    /// This lane's sockets of the sealed port, at most one a family.
-    var sealed: OwnedArray<UDPSocket>
-    /// The plaintext ports' sockets.
-    var plaintext: OwnedArray<UDPSocket>
-    /// Plaintext sending sockets: their ports are the outer source ports (RFC 7348, 5).
-    var senders: OwnedArray<UDPSocket>
-    private let firstIPv6Sender: Int
-
-    /// Takes ownership of everything.
-    public init(
-        devices: consuming OwnedArray<TAPDevice>,
-        sealed: consuming OwnedArray<UDPSocket>,
-        plaintext: consuming OwnedArray<UDPSocket>,
-        senders: consuming OwnedArray<UDPSocket>
-    ) throws(SystemCallError) {
-        events = try EventLoop()
-        self.devices = devices
-        self.sealed = sealed
-        self.plaintext = plaintext
-        var boundary = 0
-        while boundary < senders.count, !senders[boundary].isIPv6 { boundary += 1 }
-        firstIPv6Sender = boundary
-        self.senders = senders
+    /// A socket that a datagram leaves from.
+    enum Sender: Equatable {
+        /// Of the sealed port.
+        case sealed(Int)
+        /// This lane's own, for sealed datagrams.
+        case own(Int)
+        /// For plaintext datagrams.
+        case plaintext(Int)
     }
 
-    /// The place of the sealed socket of an address's family.
-    func sealedSocket(for address: IPAddress) -> Int? {
-        for place in 0..<sealed.count where sealed[place].isIPv6 == address.isIPv6 { return place }
+    let events: EventLoop
+    /// One queue of each network's device, by the place of the network.
+    public var devices = OwnedArray<TAPDevice>()
+    /// This lane's sockets of the sealed port's groups, at most one a family.
+    public var sealed = OwnedArray<UDPSocket>()
+    /// This lane's own sending sockets for sealed datagrams, at most one a family; none for lane 0 and with
+    /// `sourcePorts: fixed`.
+    public var own = OwnedArray<UDPSocket>()
+    /// This lane's sockets of the plaintext ports' groups.
+    public var plaintext = OwnedArray<UDPSocket>()
+    /// Plaintext sending sockets, IPv4 ones first: their ports are the outer source ports (RFC 7348, 5).
+    public var senders = OwnedArray<UDPSocket>()
+    private var firstIPv6Sender = 0
+
+    /// No descriptors yet.
+    public init() throws(SystemCallError) { events = try EventLoop() }
+
+    /// The socket that a sealed datagram to an address leaves from; the sealed port's where the lane has no other.
+    func sealedSender(for address: IPAddress, fromOwnPort: Bool) -> Sender? {
+        if fromOwnPort {
+            for place in 0..<own.count where own[place].isIPv6 == address.isIPv6 { return .own(place) }
+        }
+        for place in 0..<sealed.count where sealed[place].isIPv6 == address.isIPv6 { return .sealed(place) }
         return nil
     }
 
-    /// The place of the plaintext sending socket that a flow's hash picks.
-    func sender(for address: IPAddress, hash: UInt32) -> Int? {
-        // IPv4 senders stand first, IPv6 ones behind them.
+    /// The plaintext sending socket that a flow's hash picks.
+    func plaintextSender(for address: IPAddress, hash: UInt32) -> Sender? {
         let first = firstIPv6Sender
         let range = address.isIPv6 ? first..<senders.count : 0..<first
         guard !range.isEmpty else { return nil }
-        return range.lowerBound + Int(hash) % range.count
+        return .plaintext(range.lowerBound + Int(hash) % range.count)
     }
 
     /// Registers every descriptor; called once, before the thread runs.
-    func register(wakeUp: borrowing WakeUp) throws(SystemCallError) {
+    mutating func register(wakeUp: borrowing WakeUp) throws(SystemCallError) {
+        while firstIPv6Sender < senders.count, !senders[firstIPv6Sender].isIPv6 { firstIPv6Sender += 1 }
         try events.add(wakeUp.descriptor, token: Source.mailbox.token)
         for place in 0..<devices.count {
             try events.add(devices[place].descriptor, token: Source.device(place).token)
@@ -125,5 +128,16 @@ public struct OwnedArray<Element: ~Copyable>: ~Copyable {
             precondition(place >= 0 && place < count, "no such element")
             return UnsafePointer(storage + place)
         }
+        unsafeMutableAddress {
+            precondition(place >= 0 && place < count, "no such element")
+            return storage + place
+        }
+    }
+
+    /// Gives the last one away; nil when there is none.
+    public mutating func takeLast() -> Element? {
+        guard count > 0 else { return nil }
+        count -= 1
+        return (storage + count).move()
     }
 }

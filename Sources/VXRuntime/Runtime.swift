@@ -17,30 +17,43 @@ public final class Runtime: Sendable {
     /// - Parameters:
     ///   - machine: the handshake side, not started.
     ///   - handshakeSockets: the first socket of each family's group.
-    ///   - topology: networks and peers.
-    ///   - ports: one lane's descriptors (this version runs one lane).
+    ///   - topologies: networks and peers as each lane sees them: the peers' counters are a lane's own.
+    ///   - ports: the descriptors of as many lanes.
     ///   - services: what the handshake thread uses of the daemon.
     ///   - board: where peers' states are shown.
     ///   - offloads: what was found at start.
     public init(
         machine: consuming HandshakeMachine,
         handshakeSockets: consuming OwnedArray<UDPSocket>,
-        topology: LaneTopology,
-        ports: consuming LanePorts,
+        topologies: [LaneTopology],
+        ports: consuming OwnedArray<LanePorts>,
         services: HandshakeServices,
         board: StatusBoard,
         offloads: OffloadBoard
     ) throws(SystemCallError) {
         self.board = board
         self.offloads = offloads
+        precondition(topologies.count == ports.count && !topologies.isEmpty, "each lane has a topology and ports")
         handshake = try HandshakeLoop(
             machine: machine,
             sockets: handshakeSockets,
             services: services,
-            largestDatagram: (topology.networks.map(\.maximumFrame).max() ?? 1514) + VTEP.headroom + VTEP.tailroom,
+            largestDatagram: (topologies[0].networks.map(\.maximumFrame).max() ?? 1514) + VTEP.headroom + VTEP.tailroom,
             board: board
         )
-        lanes = [try Lane(number: 0, topology: topology, ports: ports, handshake: handshake.mailbox, board: offloads)]
+        var lanes: [Lane] = []
+        while let last = ports.takeLast() {
+            let number = ports.count
+            let lane = try Lane(
+                number: number,
+                topology: topologies[number],
+                ports: last,
+                handshake: handshake.mailbox,
+                board: offloads
+            )
+            lanes.insert(lane, at: 0)
+        }
+        self.lanes = lanes
         handshake.connect(lanes.map(\.mailbox))
     }
 

@@ -38,8 +38,7 @@ public final class StatusBoard: Sendable {
 
     /// A session that stands or receives its last.
     struct Session: Sendable {
-        /// By lane.
-        let counters: [SessionCounters]
+        let counters: PairCounters
         var lostSent: UInt64 = 0
         var isSuperseded = false
         /// Reports on it that came after a newer one took over.
@@ -47,10 +46,12 @@ public final class StatusBoard: Sendable {
 
         var losses: Losses {
             var losses = Losses()
-            losses.received = counters.first.map { $0.receiveEdge - min($0.received, $0.receiveEdge) } ?? 0
+            losses.received = counters.report.reduce(0) { $0 + $1.lost }
             losses.sent = lostSent
-            losses.duplicated = counters.reduce(0) { $0 + $1.duplicates }
-            losses.reordered = counters.reduce(0) { $0 + $1.reordered }
+            for thread in 0..<counters.threads {
+                losses.duplicated += counters.session(thread: thread).duplicates
+                losses.reordered += counters.session(thread: thread).reordered
+            }
             return losses
         }
     }
@@ -71,6 +72,10 @@ public final class StatusBoard: Sendable {
         public var hello: String?
         /// What the path carries, in bytes of IP packet, once known.
         public var pathMTU: Int?
+        /// How many lanes it announced, in the newest session.
+        public var announcedLanes: Int?
+        /// From which port each lane of this node is sent to it, lane 0 first.
+        public var lanePorts: [LanePort] = []
         private var sessions: [ReceiverIndex: Session] = [:]
         private var endedLosses = Losses()
 
@@ -80,11 +85,12 @@ public final class StatusBoard: Sendable {
             _ index: ReceiverIndex,
             at instant: Instant,
             roundTrip: Interval?,
-            counters: [SessionCounters]
+            counters: PairCounters
         ) {
             establishedAt = instant
             self.roundTrip = roundTrip ?? self.roundTrip
             handshakes += 1
+            announcedLanes = counters.receiveLanes
             for older in sessions.keys { sessions[older]?.isSuperseded = true }
             sessions[index] = Session(counters: counters)
         }
@@ -94,9 +100,12 @@ public final class StatusBoard: Sendable {
             endedLosses = endedLosses + session.losses
         }
 
-        mutating func report(_ index: ReceiverIndex, highest: UInt64, received: UInt64) {
-            guard received > 0, sessions[index] != nil else { return }
-            sessions[index]?.lostSent = highest + 1 > received ? highest + 1 - received : 0
+        mutating func report(_ index: ReceiverIndex, _ lanes: [ControlMessage.LaneReport]) {
+            guard lanes.contains(where: { $0.received > 0 }), let counters = sessions[index]?.counters else { return }
+            // The peer may say anything: no more is lost than was sent.
+            sessions[index]?.lostSent = zip(lanes, 0..<counters.threads).reduce(0) { sum, lane in
+                sum + min(lane.0.lost, counters.session(thread: lane.1).sendCounter)
+            }
             if sessions[index]?.isSuperseded == true { sessions[index]?.closingReports += 1 }
         }
 

@@ -86,6 +86,11 @@ public enum ControlMessage: Equatable, Sendable {
             self.highestCounter = highestCounter
             self.received = received
         }
+
+        /// How many of the datagrams up to the highest did not arrive. Zero where the peer's numbers can't be.
+        public var lost: UInt64 {
+            received == 0 || highestCounter < received ? 0 : highestCounter - received + 1
+        }
     }
 
     /// Source ports that lanes are sent from (protocol.md, 2a).

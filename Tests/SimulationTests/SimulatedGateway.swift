@@ -11,7 +11,14 @@ struct SimulatedDisk {
     var timestamp = TAI64N(seconds: 0, nanoseconds: 0)
 }
 
-/// One gateway: the real handshake and the real packet path, with a lane that does at once what it is asked, and a disk
+/// One lane of a gateway.
+final class SimulatedLane {
+    var vtep: VTEP
+
+    init(_ vtep: consuming VTEP) { self.vtep = vtep }
+}
+
+/// One gateway: the real handshake and the real packet path, with lanes that do at once what they are asked, and a disk
 /// that may fail or be cut off.
 final class SimulatedGateway {
     let number: Int
@@ -23,17 +30,21 @@ final class SimulatedGateway {
     var skew: Int64 = 0
     private(set) var isUp = false
     private var machine: HandshakeMachine
-    private var vtep: VTEP
-    private var pairs: [ReceiverIndex: (peer: PeerIndex, counters: SessionCounters)] = [:]
+    private var lanes: [SimulatedLane]
+    private var pairs: [ReceiverIndex: PairCounters] = [:]
     private let slot = UnsafeMutableRawPointer.allocate(byteCount: 16_384, alignment: 64)
 
     /// What leaves and what arrives, taken by the simulator after every call.
-    var sent: [(datagram: [UInt8], to: Endpoint)] = []
+    var sent: [(datagram: [UInt8], from: Endpoint, to: Endpoint)] = []
     var delivered: [(frame: [UInt8], network: Int)] = []
     var notices: [RotationNotice] = []
     var drops: [DropReason: Int] = [:]
     private(set) var states: [PeerIndex: PeerState] = [:]
     private var endpoints: [PeerIndex: Endpoint] = [:]
+    private var ports: [PeerIndex: [LanePort]] = [:]
+    var laneCount: Int { lanes.count }
+    /// Others see it at another port than its listen port.
+    var isTranslated = false
     /// Called at every step that a crash may come before or after; true is a crash.
     var crashes: () -> Bool = { false }
 
@@ -41,21 +52,27 @@ final class SimulatedGateway {
 
     private let randomness: SeededRandomness
 
-    init(number: Int, keys: [StaticKeyPair], randomness: SeededRandomness) {
+    init(number: Int, keys: [StaticKeyPair], randomness: SeededRandomness, lanes count: Int) {
         self.randomness = randomness
         self.number = number
-        count = keys.count
+        self.count = keys.count
         configuredKeys = keys.map(\.publicKey)
         endpoint = Self.endpoint(of: number)
         disk = SimulatedDisk(key: keys[number])
-        machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness)
-        vtep = Self.vtep(number: number, count: keys.count)
+        machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness, lanes: count)
+        lanes = Self.lanes(count, of: number, among: keys.count)
     }
 
     deinit { slot.deallocate() }
 
     static func endpoint(of number: Int) -> Endpoint {
         Endpoint(address: .v4(IPv4Address(0xc000_0200 + UInt32(number) + 1)), port: 47890)
+    }
+
+    /// The port that a lane's datagrams have for source, where it is not the listen port.
+    private func source(of lane: Int, _ path: OutgoingPath) -> Endpoint {
+        if case .sealedFromOwnPort = path { return Endpoint(address: endpoint.address, port: 50_000 + UInt16(lane)) }
+        return endpoint
     }
 
     static func address(of number: Int) -> [UInt8] { [2, 0, 0, 0, 0, UInt8(number)] }
@@ -69,7 +86,8 @@ final class SimulatedGateway {
         number: Int,
         disk: SimulatedDisk,
         keys: [PublicKey],
-        randomness: SeededRandomness
+        randomness: SeededRandomness,
+        lanes: Int
     ) -> HandshakeMachine {
         let peers = others(number, keys.count).enumerated().map { place, other in
             HandshakePeer(
@@ -85,7 +103,7 @@ final class SimulatedGateway {
             identity: disk.key,
             successor: disk.state.rotation == nil ? nil : disk.successor,
             name: "node-\(number)",
-            lanes: 1,
+            lanes: UInt8(lanes),
             peers: peers,
             state: disk.state,
             lastTimestamp: disk.timestamp,
@@ -94,7 +112,7 @@ final class SimulatedGateway {
     }
 
     /// All take part in 42; in 43 gateways 0 and 1 alone let each other in.
-    private static func vtep(number: Int, count: Int) -> VTEP {
+    private static func lanes(_ threads: Int, of number: Int, among count: Int) -> [SimulatedLane] {
         let others = others(number, count)
         let definitions = networks.enumerated().map { place, vni in
             // Tables live as long as the process, and thousands of gateways are made here.
@@ -121,14 +139,18 @@ final class SimulatedGateway {
                 counters: PeerCounters()
             )
         }
-        return VTEP(
-            lane: 0,
-            threads: 1,
-            networks: definitions,
-            peers: peers,
-            cipher: .libsodium(),
-            drops: DropCounters()
-        )
+        return (0..<threads).map { lane in
+            SimulatedLane(
+                VTEP(
+                    lane: lane,
+                    threads: threads,
+                    networks: definitions,
+                    peers: peers,
+                    cipher: .libsodium(),
+                    drops: DropCounters()
+                )
+            )
+        }
     }
 
     // MARK: - Life
@@ -137,8 +159,9 @@ final class SimulatedGateway {
         // As the daemon does: a rotation that a crash cut between the rename and the state is over.
         if let rotation = disk.state.rotation, rotation.newKey == disk.key.publicKey { disk.state.rotation = nil }
         if disk.state.rotation == nil { disk.successor = nil }
-        machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness)
-        vtep = Self.vtep(number: number, count: count)
+        let threads = lanes.count
+        machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness, lanes: threads)
+        lanes = Self.lanes(threads, of: number, among: count)
         pairs = [:]
         states = [:]
         isUp = true
@@ -158,13 +181,15 @@ final class SimulatedGateway {
     }
 
     func isEstablished(with other: Int) -> Bool { states[index(of: other)] == .established }
+    /// From which port each lane is sent to the other.
+    func lanePorts(towards other: Int) -> [LanePort] { ports[index(of: other)] ?? [] }
     /// Where the other is, by what was heard of it; nil when only the configuration has spoken.
     func heardFrom(_ other: Int) -> Endpoint? { endpoints[index(of: other)] }
     func isContested(_ other: Int) -> Bool { states[index(of: other)] == .contested }
     /// Every reason that anything was dropped for since the last start.
     var dropped: [DropReason: Int] {
         DropReason.allCases.reduce(into: drops) { all, reason in
-            let count = Int(vtep.drops[reason])
+            let count = lanes.reduce(0) { $0 + Int($1.vtep.drops[reason]) }
             if count > 0 { all[reason, default: 0] += count }
         }
     }
@@ -174,15 +199,17 @@ final class SimulatedGateway {
 
     func tick(now: Now) {
         guard isUp else { return }
-        for (index, pair) in pairs {
+        for (index, counters) in pairs {
             var activity = PairActivity()
-            let counters = pair.counters
-            func instant(_ value: UInt64) -> Instant? { value == 0 ? nil : Instant(nanoseconds: value) }
-            activity.lastSent = instant(counters.lastSent)
-            activity.lastDataSent = instant(counters.lastDataSent)
-            activity.lastReceived = instant(counters.lastReceived)
-            activity.lastDataReceived = instant(counters.lastDataReceived)
-            activity.sendCounter = counters.sendCounter
+            func latest(_ value: (SessionCounters) -> UInt64) -> Instant? {
+                let value = lanes.indices.map { value(counters.session(thread: $0)) }.max() ?? 0
+                return value == 0 ? nil : Instant(nanoseconds: value)
+            }
+            activity.lastSent = latest(\.lastSent)
+            activity.lastDataSent = latest(\.lastDataSent)
+            activity.lastReceived = latest(\.lastReceived)
+            activity.lastDataReceived = latest(\.lastDataReceived)
+            activity.sendCounters = lanes.indices.map { counters.session(thread: $0).sendCounter }
             machine.handle(.activity(index, activity), now: now)
         }
         machine.handleTimeout(now: now)
@@ -193,20 +220,24 @@ final class SimulatedGateway {
         guard isUp else { return }
         if datagram.first == MessageType.transport.rawValue {
             slot.copyMemory(from: datagram, byteCount: datagram.count)
-            vtep.receiveSealed(slot, count: datagram.count, segmentSize: 0, from: source, now: now.instant)
+            // As the steering program does.
+            let lane = lanes[(datagram.count > 1 ? Int(datagram[1]) : 0) % lanes.count]
+            lane.vtep.receiveSealed(slot, count: datagram.count, segmentSize: 0, from: source, now: now.instant)
         } else {
             machine.handleDatagram(datagram, from: source, now: now)
         }
         settle(now)
     }
 
-    func send(_ frame: [UInt8], network: Int, now: Now) {
+    /// Sends a frame of a flow, which picks the lane.
+    func send(_ frame: [UInt8], network: Int, flow: Int, now: Now) {
         guard isUp else { return }
+        let lane = lanes[flow % lanes.count]
         (slot + VTEP.headroom).copyMemory(from: frame, byteCount: frame.count)
-        var progress = vtep.forward(slot + VTEP.headroom, count: frame.count, network: network, now: now.instant)
+        var progress = lane.vtep.forward(slot + VTEP.headroom, count: frame.count, network: network, now: now.instant)
         while progress == .batchFull {
             flush(now)
-            progress = vtep.resume(now: now.instant)
+            progress = lane.vtep.resume(now: now.instant)
         }
         settle(now)
     }
@@ -239,13 +270,13 @@ final class SimulatedGateway {
 
     /// Sends what a peer with a changed program might.
     func sendControl(_ message: [UInt8], to other: Int, now: Now) {
-        _ = vtep.sendControl(message, to: index(of: other), now: now.instant)
+        _ = lanes[0].vtep.sendControl(message, to: index(of: other), now: now.instant)
         settle(now)
     }
 
     func erase(now: Now) {
         guard isUp else { return }
-        vtep.eraseAll()
+        for lane in lanes { lane.vtep.eraseAll() }
         pairs = [:]
         machine.handle(.erased, now: now)
         settle(now)
@@ -258,17 +289,19 @@ final class SimulatedGateway {
         while again, isUp {
             again = false
             flush(now)
-            vtep.finishDelivered()
-            for place in 0..<vtep.delivered.count {
-                let pieces = vtep.delivered.pieces(of: place).dropFirst()
-                let bytes = pieces.flatMap { [UInt8](UnsafeRawBufferPointer(start: $0.base, count: $0.count)) }
-                delivered.append((bytes, vtep.delivered.network(of: place)))
-            }
-            vtep.removeDelivered()
-            for event in vtep.takeEvents() {
-                again = true
-                if case .confirmed(_, let peer, _) = event { drain(peer, now) }
-                tell(event, now)
+            for lane in lanes {
+                lane.vtep.finishDelivered()
+                for place in 0..<lane.vtep.delivered.count {
+                    let pieces = lane.vtep.delivered.pieces(of: place).dropFirst()
+                    let bytes = pieces.flatMap { [UInt8](UnsafeRawBufferPointer(start: $0.base, count: $0.count)) }
+                    delivered.append((bytes, lane.vtep.delivered.network(of: place)))
+                }
+                lane.vtep.removeDelivered()
+                for event in lane.vtep.takeEvents() {
+                    again = true
+                    if case .confirmed(_, let peer, _) = event { drain(lane, peer, now) }
+                    tell(event, now)
+                }
             }
             while isUp, let action = machine.nextAction() {
                 again = true
@@ -278,17 +311,21 @@ final class SimulatedGateway {
         disk.timestamp = max(disk.timestamp, machine.greatestTimestamp.adding(seconds: 3600))
     }
 
-    private func drain(_ peer: PeerIndex, _ now: Now) {
-        while vtep.drainWaiting(peer, now: now.instant) == .batchFull { flush(now) }
+    private func drain(_ lane: SimulatedLane, _ peer: PeerIndex, _ now: Now) {
+        while lane.vtep.drainWaiting(peer, now: now.instant) == .batchFull { flush(now) }
     }
 
     private func flush(_ now: Now) {
-        vtep.sealOpenDatagram(now: now.instant)
-        for place in 0..<vtep.outgoing.count {
-            let run = vtep.outgoing[place]
-            for number in 0..<run.segments { sent.append(([UInt8](run.datagram(number)), run.endpoint)) }
+        for (number, lane) in lanes.enumerated() {
+            lane.vtep.sealOpenDatagram(now: now.instant)
+            for place in 0..<lane.vtep.outgoing.count {
+                let run = lane.vtep.outgoing[place]
+                for segment in 0..<run.segments {
+                    sent.append(([UInt8](run.datagram(segment)), source(of: number, run.path), run.endpoint))
+                }
+            }
+            lane.vtep.removeOutgoing()
         }
-        vtep.removeOutgoing()
     }
 
     private func tell(_ event: DataPlaneEvent, _ now: Now) {
@@ -302,41 +339,50 @@ final class SimulatedGateway {
 
     private func carryOut(_ action: HandshakeAction, _ now: Now) {
         switch action {
-        case .send(let message, let target): sent.append((message, target))
+        case .send(let message, let target): sent.append((message, endpoint, target))
         case .install(let pair):
-            let counters = SessionCounters()
-            pairs[pair.localIndex] = (pair.peer, counters)
-            vtep.install(
-                SessionParameters(
-                    peer: pair.peer,
-                    localIndex: pair.localIndex,
-                    remoteIndex: pair.remoteIndex,
-                    keys: pair.keys,
-                    isInitiator: pair.isInitiator,
-                    features: pair.features,
-                    createdAt: pair.createdAt,
-                    counters: counters
-                )
+            let counters = PairCounters(threads: lanes.count, receiveLanes: pair.keys.receiveLanes)
+            pairs[pair.localIndex] = counters
+            let parameters = SessionParameters(
+                peer: pair.peer,
+                localIndex: pair.localIndex,
+                remoteIndex: pair.remoteIndex,
+                keys: pair.keys,
+                isInitiator: pair.isInitiator,
+                features: pair.features,
+                createdAt: pair.createdAt,
+                counters: counters
             )
+            for lane in lanes { lane.vtep.install(parameters) }
             machine.handle(.installed(pair.localIndex), now: now)
         case .activate(let index, let peer, let announce):
-            vtep.activate(index, announce: announce, now: now.instant)
-            drain(peer, now)
-        case .stopSending(let index, _): vtep.stopSending(index)
+            for (number, lane) in lanes.enumerated() {
+                lane.vtep.activate(index, announce: announce && number == 0, now: now.instant)
+                drain(lane, peer, now)
+            }
+        case .stopSending(let index, _): for lane in lanes { lane.vtep.stopSending(index) }
         case .retire(let index):
-            vtep.retire(index)
+            for lane in lanes { lane.vtep.retire(index) }
             pairs[index] = nil
             machine.handle(.retired(index), now: now)
-        case .keepalive(let peer): vtep.keepalive(peer, now: now.instant)
-        case .control(let peer, let message): _ = vtep.sendControl(message, to: peer, now: now.instant)
-        case .report(_, let index): _ = vtep.sendReport(of: index, now: now.instant)
+        case .keepalive(let peer): lanes[0].vtep.keepalive(peer, now: now.instant)
+        case .control(let peer, let message): _ = lanes[0].vtep.sendControl(message, to: peer, now: now.instant)
+        case .report(_, let index): _ = lanes[0].vtep.sendReport(of: index, now: now.instant)
         case .probe(let peer, let size, let identifier):
-            _ = vtep.sendProbe(size: size, identifier: identifier, to: peer, now: now.instant)
-        case .pathMTU(let peer, let bytes): vtep.setPathMTU(bytes, of: peer)
-        case .dropWaiting(let peer): vtep.dropWaiting(peer)
+            _ = lanes[0].vtep.sendProbe(size: size, identifier: identifier, to: peer, now: now.instant)
+        case .pathMTU(let peer, let bytes): for lane in lanes { lane.vtep.setPathMTU(bytes, of: peer) }
+        case .dropWaiting(let peer): for lane in lanes { lane.vtep.dropWaiting(peer) }
         case .endpoint(let peer, let endpoint):
             endpoints[peer] = endpoint
-            vtep.setEndpoint(endpoint, of: peer)
+            for lane in lanes { lane.vtep.setEndpoint(endpoint, of: peer) }
+        case .observed(let peer, let observed):
+            machine.handle(.addressObserved(peer, isOwn: observed == endpoint && !isTranslated), now: now)
+        case .lanePorts(let peer, let ports):
+            self.ports[peer] = ports
+            for (lane, port) in zip(lanes, ports) { lane.vtep.setPort(isOwn: port == .own, of: peer) }
+        case .checkLane(let peer, let lane, .keepalive): lanes[lane].vtep.keepalive(peer, now: now.instant)
+        case .checkLane(let peer, let lane, .trial(let count)):
+            lanes[lane].vtep.tryOwnPort(towards: peer, count: count, now: now.instant)
         case .established(let peer, _, _, _): machine.handle(.interfaceMTU(peer, 1500), now: now)
         case .peerState(let peer, let state): states[peer] = state
         case .notice(_, let notice): notices.append(notice)

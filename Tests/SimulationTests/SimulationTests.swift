@@ -21,7 +21,7 @@ import VXWire
     /// order, keep it.
     @Test("rotations on links without loss", arguments: seeds)
     func rotations(seed: UInt64) {
-        let simulator = Simulator(gateways: 2 + Int(seed % 3), seed: seed)
+        let simulator = Simulator(gateways: 2 + Int(seed % 3), seed: seed, mostLanes: 4)
         let keepsOrder = seed % 2 == 0
         simulator.weather.latency = keepsOrder ? 7...7 : 1...60
         simulator.startAll()
@@ -57,7 +57,7 @@ import VXWire
     /// has a session that carries frames.
     @Test("chaos", arguments: chaosSeeds)
     func chaos(seed: UInt64) {
-        let simulator = Simulator(gateways: 2 + Int(seed % 3), seed: seed &+ 1_000_000)
+        let simulator = Simulator(gateways: 2 + Int(seed % 3), seed: seed &+ 1_000_000, mostLanes: 4)
         let count = simulator.gateways.count
         simulator.weather = Simulator.Weather(
             loss: Int.random(in: 0...400, using: &simulator.numbers),
@@ -84,6 +84,7 @@ import VXWire
         isRisky = false
         simulator.weather = Simulator.Weather()
         simulator.partitions = []
+        simulator.firewalls = []
         for gateway in simulator.gateways where !gateway.isUp { simulator.start(gateway) }
         simulator.run(milliseconds: 75_000, until: { simulator.milliseconds % 100 == 0 && simulator.isWhole })
         #expect(simulator.isWhole, "seed \(seed): no session within 75 s after the path healed")
@@ -108,11 +109,12 @@ import VXWire
         let number = Int.random(in: 0..<count, using: &simulator.numbers)
         let other = (number + Int.random(in: 1..<count, using: &simulator.numbers)) % count
         let gateway = simulator.gateways[number]
-        switch Int.random(in: 0..<11, using: &simulator.numbers) {
+        switch Int.random(in: 0..<12, using: &simulator.numbers) {
         case 0: gateway.crash()
         case 1: simulator.act(number) { $0.stop(now: $1) }
         case 2, 3, 4: if !gateway.isUp { simulator.start(gateway) }
         case 5: simulator.partitions.formSymmetricDifference([simulator.pair(number, other)])
+        case 10: simulator.firewalls.formSymmetricDifference([simulator.pair(number, other)])
         case 6: simulator.act(number) { $0.rotateSession(with: other, now: $1) }
         case 7: simulator.act(number) { $0.rotateIdentity(overlap: .seconds(604_800), now: $1) }
         case 8: simulator.act(number) { $0.rotatePSK(with: other, now: $1) }

@@ -21,6 +21,8 @@ final class Simulator {
     private(set) var milliseconds: UInt64 = 10_000
     /// Pairs of gateways that hear nothing of each other.
     var partitions: Set<Int> = []
+    /// Pairs of gateways between which a firewall lets only datagrams from listen port to listen port pass.
+    var firewalls: Set<Int> = []
     /// Message types that no link carries.
     var blocked: Set<UInt8> = []
     /// Every handshake message that was ever sent, and when.
@@ -33,7 +35,7 @@ final class Simulator {
     private var incarnations: [Int]
     private(set) var sentFrames: Set<FrameName> = []
     private(set) var deliveredFrames: Set<FrameName> = []
-    private(set) var lastDelivered: [Int: UInt64] = [:]
+    private(set) var lastDelivered: [Flow: UInt64] = [:]
     private(set) var isInOrder = true
     private(set) var problems: [String] = []
 
@@ -43,6 +45,7 @@ final class Simulator {
         let incarnation: Int
         let receiver: Int
         let index: UInt32
+        let lane: UInt8
         let counter: UInt64
     }
 
@@ -53,14 +56,27 @@ final class Simulator {
         let sequence: UInt64
     }
 
+    /// Frames that must stay in order.
+    struct Flow: Hashable {
+        let source: Int
+        let receiver: Int
+        let isBroadcast: Bool
+        let number: UInt8
+    }
+
     private static let marker = Array("VXSEAL-PLAINTEXT".utf8)
     private var sequence: UInt64 = 0
 
-    init(gateways count: Int, seed: UInt64) {
+    /// - Parameter mostLanes: each gateway has 1 to so many.
+    init(gateways count: Int, seed: UInt64, mostLanes: Int = 1) {
         numbers = SeededNumbers(state: seed)
         let randomness = SeededRandomness(seed: seed)
         let keys = (0..<count).map { _ in randomness.keyPair() }
-        gateways = (0..<count).map { SimulatedGateway(number: $0, keys: keys, randomness: randomness) }
+        var laneNumbers = SeededNumbers(state: seed &+ 4242)
+        gateways = (0..<count).map { number in
+            let lanes = Int.random(in: 1...mostLanes, using: &laneNumbers)
+            return SimulatedGateway(number: number, keys: keys, randomness: randomness, lanes: lanes)
+        }
         incarnations = Array(repeating: 0, count: count)
     }
 
@@ -86,6 +102,9 @@ final class Simulator {
         collect(gateways[number])
     }
 
+    /// Flows between two gateways; frames take turns.
+    private static let flows: UInt64 = 7
+
     /// Sends a numbered frame, to one gateway or to all.
     func sendFrame(from source: Int, to target: Int?, vni: UInt32 = 42, size: Int = 64) {
         guard gateways[source].isUp else { return }
@@ -94,12 +113,14 @@ final class Simulator {
         var frame = destination + SimulatedGateway.address(of: source) + [0x88, 0xb5] + Self.marker
         frame += [UInt8(source), target.map { UInt8($0) } ?? 0xff, UInt8(vni)]
         frame += (0..<8).map { UInt8(truncatingIfNeeded: sequence >> (56 - 8 * UInt64($0))) }
+        let flow = UInt8(sequence % Self.flows)
+        frame.append(flow)
         frame += [UInt8](repeating: 0x5a, count: max(0, size - frame.count))
         let receivers = target.map { [$0] } ?? gateways.indices.filter { $0 != source }
         for receiver in receivers {
             sentFrames.insert(FrameName(source: source, target: receiver, sequence: sequence))
         }
-        act(source) { $0.send(frame, network: vni == 42 ? 0 : 1, now: $1) }
+        act(source) { $0.send(frame, network: vni == 42 ? 0 : 1, flow: Int(flow), now: $1) }
     }
 
     /// Lets time pass, a millisecond a step.
@@ -125,13 +146,14 @@ final class Simulator {
     // MARK: - The wire
 
     private func collect(_ gateway: SimulatedGateway) {
-        for (datagram, target) in gateway.sent { transmit(datagram, from: gateway, to: target) }
+        for (datagram, source, target) in gateway.sent { transmit(datagram, of: gateway, from: source, to: target) }
         gateway.sent = []
         for (frame, network) in gateway.delivered { check(frame, network: network, at: gateway.number) }
         gateway.delivered = []
     }
 
-    private func transmit(_ datagram: [UInt8], from gateway: SimulatedGateway, to target: Endpoint) {
+    private func transmit(_ datagram: [UInt8], of gateway: SimulatedGateway, from source: Endpoint, to target: Endpoint)
+    {
         inspect(datagram, from: gateway.number, to: target)
         guard let receiver = gateways.firstIndex(where: { $0.endpoint == target }) else { return }
         let isHandshake = datagram[0] != MessageType.transport.rawValue
@@ -142,12 +164,13 @@ final class Simulator {
         }
         if blocked.contains(datagram[0]) { return }
         if partitions.contains(pair(gateway.number, receiver)) { return }
+        if firewalls.contains(pair(gateway.number, receiver)), source != gateway.endpoint { return }
         // Handshakes may be fragmented, sealed data never is.
         if !isHandshake, datagram.count + 28 > weather.mtu { return }
         let copies = numbers.chance(weather.duplication) ? 2 : 1
         for _ in 0..<copies where !numbers.chance(weather.loss) {
             let arrival = milliseconds + UInt64.random(in: weather.latency, using: &numbers)
-            flight[max(arrival, milliseconds + 1), default: []].append((datagram, gateway.endpoint, receiver))
+            flight[max(arrival, milliseconds + 1), default: []].append((datagram, source, receiver))
         }
     }
 
@@ -174,13 +197,14 @@ final class Simulator {
             incarnation: incarnations[sender],
             receiver: gateways.firstIndex { $0.endpoint == target } ?? -1,
             index: header.receiver.rawValue,
+            lane: header.lane,
             counter: header.counter
         )
         if !nonces.insert(nonce).inserted { problem("gateway \(sender) used a nonce twice") }
     }
 
     private func check(_ frame: [UInt8], network: Int, at receiver: Int) {
-        guard frame.count >= 41, frame[14..<30].elementsEqual(Self.marker) else {
+        guard frame.count >= 42, frame[14..<30].elementsEqual(Self.marker) else {
             return problem("gateway \(receiver) delivered a frame that nobody sent")
         }
         let (source, target, vni) = (Int(frame[30]), Int(frame[31]), UInt32(frame[32]))
@@ -190,7 +214,7 @@ final class Simulator {
         let name = FrameName(source: source, target: receiver, sequence: sequence)
         if !sentFrames.contains(name) { problem("gateway \(receiver) delivered a frame that nobody sent it") }
         if !deliveredFrames.insert(name).inserted { problem("a frame was delivered twice at \(receiver)") }
-        let flow = source * gateways.count + receiver
+        let flow = Flow(source: source, receiver: receiver, isBroadcast: target == 0xff, number: frame[41])
         if let last = lastDelivered[flow], last > sequence { isInOrder = false }
         lastDelivered[flow] = max(lastDelivered[flow] ?? 0, sequence)
     }

@@ -73,7 +73,7 @@ final class TwoGateways {
                 isInitiator: initiator,
                 features: offloads.features,
                 createdAt: now,
-                counters: SessionCounters()
+                counters: PairCounters(threads: 1, receiveLanes: 1)
             )
         }
         left.install(parameters(100, 200, keys(first, second), true))

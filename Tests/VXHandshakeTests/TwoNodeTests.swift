@@ -121,7 +121,7 @@ import VXWire
         nodes.run(milliseconds: 1_000)
         let pair = try #require(nodes.left.sending)
         var activity = PairActivity()
-        activity.sendCounter = 1 << 60
+        activity.sendCounters = [3, 1 << 60]
         nodes.left.machine.handle(.activity(pair.localIndex, activity), now: nodes.now)
         nodes.run(milliseconds: 500)
         #expect(nodes.left.established == 2)

@@ -87,8 +87,12 @@ final class SimulatedNode {
             case .established: established += 1
             case .keepalive, .control, .report: if let sending { sendEmpty(under: sending) }
             case .store(_, let number): machine.handle(.stored(number, succeeded: true), now: now)
+            case .observed(let peer, let observed):
+                machine.handle(.addressObserved(peer, isOwn: observed == endpoint), now: now)
             case .promote: machine.handle(.promoted(succeeded: true), now: now)
-            case .dropWaiting, .peerState, .endpoint, .reported, .name, .probe, .pathMTU, .notice: break
+            case .dropWaiting, .peerState, .endpoint, .reported, .name, .probe, .lanePorts, .checkLane, .pathMTU,
+                .notice:
+                break
             }
         }
     }

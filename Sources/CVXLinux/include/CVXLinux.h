@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "FlowSteering.h"
+
 // glibc declares these only with _GNU_SOURCE, which the Swift importer does not set: the kernel's struct, mirrored.
 struct mmsghdr;
 struct vx_mmsghdr {
