@@ -35,7 +35,7 @@ import Testing
     @Test(
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
-        arguments: ["startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "mtu"]
+        arguments: ["startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "mtu", "lanes"]
     )
     func script(name: String) throws {
         let entrance = try #require(Self.entrance)

@@ -34,6 +34,21 @@ node() {
     ip -n "$1" addr add "$3/64" dev u nodad
 }
 
+# A router between n1 (198.51.101.1) and n2 (198.51.102.1), beside the switch; its own addresses end in 254.
+add_router() {
+    local n
+    ip netns add router
+    for n in 1 2; do
+        ip link add "r$n" netns router type veth peer name r netns "n$n"
+        ip -n router addr add "198.51.10$n.254/24" dev "r$n"
+        ip -n router link set "r$n" up
+        ip -n "n$n" addr add "198.51.10$n.1/24" dev r
+        ip -n "n$n" link set r up
+        ip -n "n$n" route add 198.51.100.0/22 via "198.51.10$n.254"
+    done
+    ip netns exec router sysctl -qw net.ipv4.ip_forward=1
+}
+
 # genkey NAME: makes $work/NAME.key and $work/NAME.pub
 genkey() {
     "$VXSEAL" genkey --output "$work/$1.key"
@@ -48,6 +63,8 @@ up() {
 }
 
 status() { "$VXSEAL" status --json --socket "$work/$1.sock"; }
+# ask NAME EXPRESSION: of the status, as Python, in which `s` is the status and `p` its first peer
+ask() { status "$1" | python3 -c "import json, sys; s = json.load(sys.stdin); p = s['peers'][0]; print($2)"; }
 established() { [ "$(status "$1" | grep -c '"state" : "established"')" -ge "${2:-1}" ]; }
 dropped() { status "$1" | sed -n "s/.*\"$2\" : \([0-9]*\).*/\1/p"; }
 saw_drop() { [ "$(dropped "$1" "$2")" -gt "$3" ]; }

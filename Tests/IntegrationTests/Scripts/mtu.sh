@@ -2,16 +2,7 @@
 # the sender of what is too big is told. First a switch that drops without a word, then a router that answers by ICMP.
 . "$(dirname "$0")/common.sh"
 for n in 1 2; do node "n$n" "192.0.2.$n" "fd00::$n"; genkey "n$n"; done
-ip netns add router
-for n in 1 2; do
-    ip link add "r$n" netns router type veth peer name r netns "n$n"
-    ip -n router addr add "198.51.10$n.254/24" dev "r$n"
-    ip -n router link set "r$n" up
-    ip -n "n$n" addr add "198.51.10$n.1/24" dev r
-    ip -n "n$n" link set r up
-    ip -n "n$n" route add 198.51.100.0/22 via "198.51.10$n.254"
-done
-ip netns exec router sysctl -qw net.ipv4.ip_forward=1
+add_router
 configure() { # ENDPOINT-OF-N1 ENDPOINT-OF-N2
     for n in 1 2; do
         { head_of "n$n"; printf 'networks:\n  - vni: 42\n    addresses: [10.98.0.%s/24, "fd98::%s/64"]\npeers:\n' "$n" "$n"
