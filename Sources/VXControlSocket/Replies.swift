@@ -16,6 +16,8 @@ public struct StatusReply: Codable, Sendable {
     /// Who decides on which lane a frame leaves: `ebpf`, a program that keeps each flow on one lane, or `kernel`, whose own
     /// rule may move a flow; absent with a single lane.
     public var steering: String?
+    /// Datagrams that arrived at another lane thread than the one that owns their lane, and were handed over.
+    public var handovers: UInt64
     /// Every offload: `on`, `off` by configuration, `missing` in this kernel, or `retreated` from after it failed.
     public var offloads: [String: String]
     /// Seconds since the daemon started.
@@ -35,6 +37,7 @@ public struct StatusReply: Codable, Sendable {
         cipher: String,
         lanes: Int,
         steering: String?,
+        handovers: UInt64,
         offloads: [String: String],
         uptimeSeconds: Double,
         networks: [NetworkStatus],
@@ -47,6 +50,7 @@ public struct StatusReply: Codable, Sendable {
         self.cipher = cipher
         self.lanes = lanes
         self.steering = steering
+        self.handovers = handovers
         self.offloads = offloads
         self.uptimeSeconds = uptimeSeconds
         self.networks = networks

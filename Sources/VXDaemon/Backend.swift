@@ -32,6 +32,7 @@ struct Backend: AdminBackend {
             cipher: cipher.rawValue,
             lanes: counters.count,
             steering: counters.count > 1 ? steering.rawValue : nil,
+            handovers: runtime.handovers,
             offloads: Dictionary(
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
             ),

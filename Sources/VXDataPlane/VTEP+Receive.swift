@@ -41,8 +41,10 @@ extension VTEP {
         guard let session = sessions.find(header.receiver) else { return drops.count(.unknownReceiver) }
         let lane = Int(header.lane)
         guard lane < session.pointee.announcedLanes else { return drops.count(.laneOutOfRange) }
-        // A lane of another thread is never opened here; with one thread every lane is this one's.
-        guard lane % threads == self.lane else { return drops.count(.laneOutOfRange) }
+        // With one thread every lane is this one's.
+        guard lane % threads == self.lane else {
+            return handOver(datagram, count: count, from: source, to: lane % threads)
+        }
         if now.since(session.pointee.createdAt) >= TransportLimits.rejectAfterTime { return drops.count(.expiredKey) }
         let receive = session.pointee.receiveLane(at: lane / threads)
         switch receive.pointee.window.check(header.counter) {

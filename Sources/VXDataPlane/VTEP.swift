@@ -59,6 +59,13 @@ public struct VTEP: ~Copyable {
     var answersSince = Instant(nanoseconds: 0)
     var answersLeft: UInt64 = 0
 
+    /// Keeps the memory of `handover`, which holds the ring to each thread.
+    var handoverRings: HandoverRings?
+    var handover: UnsafeMutablePointer<HandoverRing>?
+    var threadsToWake: UInt16 = 0
+    /// How many datagrams were handed to other threads, at 0.
+    public let handovers = CounterBlock(count: 1)
+
     let offloads: PacketOffloads
     /// What this lane dropped.
     public let drops: DropCounters
@@ -121,6 +128,7 @@ public struct VTEP: ~Copyable {
         template.deallocate()
         staging.deallocate()
         open.records.deallocate()
+        handover?.deallocate()
     }
 
     /// Whether one more datagram, or run of them, may be received before `delivered` is emptied.

@@ -38,6 +38,8 @@ public struct LaneTopology: Sendable {
 final class Lane: @unchecked Sendable {
     let mailbox: Mailbox<LaneCommand>
     let drops = DropCounters()
+    /// How many datagrams this lane handed to others. From any thread.
+    let handovers: CounterBlock
     private let handshake: Mailbox<HandshakeMessage>
     private let offloads: OffloadBoard
     private var ports: LanePorts
@@ -46,6 +48,9 @@ final class Lane: @unchecked Sendable {
     private var sending: DatagramVector
     /// Where frames are read to, one after the other: each is sealed before the next is read.
     private let slot: UnsafeMutableRawPointer
+    /// What the other threads received of this one's lanes, and how far each ring is read.
+    private var incoming: [(ring: HandoverRing, position: Int)] = []
+    private var neighbours: [Mailbox<LaneCommand>] = []
     private var clockGuard = ClockGuard()
     private var ready = EventLoop.ReadyList(capacity: 64)
 
@@ -83,6 +88,7 @@ final class Lane: @unchecked Sendable {
             offloads: topology.offloads,
             drops: drops
         )
+        handovers = vtep.handovers
         slot = .allocate(byteCount: Self.headroom + Self.largestSuperFrame, alignment: 64)
         receiving = DatagramVector(
             receiving: Self.runsPerCall,
@@ -103,6 +109,13 @@ final class Lane: @unchecked Sendable {
         } catch {
             throw SystemCallError(call: "malloc", code: ENOMEM, context: "\(error)")
         }
+    }
+
+    /// Joins the lane with the others; before its thread runs.
+    func connect(number: Int, rings: HandoverRings, lanes: [Mailbox<LaneCommand>]) {
+        vtep.connect(rings)
+        neighbours = lanes
+        incoming = lanes.indices.filter { $0 != number }.map { (rings.ring(from: $0, to: number), 0) }
     }
 
     /// The thread's body.
@@ -133,6 +146,7 @@ final class Lane: @unchecked Sendable {
     /// Carries out what the handshake thread asked; false when the lane is to end.
     private func obey(now: Instant) -> Bool {
         mailbox.wakeUp.clear()
+        takeHandedOver(now: now)
         for command in mailbox.takeAll() {
             switch command {
             case .install(let parameters):
@@ -199,7 +213,45 @@ final class Lane: @unchecked Sendable {
         writeDelivered()
     }
 
+    /// Opens what the other threads received of this one's lanes.
+    private func takeHandedOver(now: Instant) {
+        for place in incoming.indices {
+            let ring = incoming[place].ring
+            var isEmpty = false
+            for _ in 0..<Self.callsPerTurn where !isEmpty {
+                let start = incoming[place].position
+                while let datagram = ring.next(&incoming[place].position) {
+                    makeRoom()
+                    vtep.receiveSealed(
+                        datagram.base,
+                        count: datagram.count,
+                        segmentSize: 0,
+                        from: datagram.source,
+                        now: now
+                    )
+                }
+                isEmpty = incoming[place].position == start
+                guard !isEmpty else { continue }
+                writeDelivered()
+                ring.release(incoming[place].position)
+            }
+            // The others get their turn first.
+            if !isEmpty { mailbox.wakeUp.signal() }
+        }
+    }
+
+    /// Wakes the threads that were handed something.
+    private func wakeNeighbours() {
+        var threads = vtep.takeThreadsToWake()
+        while threads != 0 {
+            neighbours[threads.trailingZeroBitCount].wakeUp.signal()
+            threads &= threads - 1
+        }
+    }
+
     private func readSealed(_ socket: Int, now: Instant) {
+        // What came before stays before, as far as that can be.
+        takeHandedOver(now: now)
         for _ in 0..<Self.callsPerTurn {
             let count = receiving.receive(on: ports.sealed[socket])
             for place in 0..<count {
@@ -216,6 +268,7 @@ final class Lane: @unchecked Sendable {
                     now: now
                 )
             }
+            wakeNeighbours()
             writeDelivered()
             if count < receiving.capacity { return }
         }

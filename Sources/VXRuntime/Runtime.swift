@@ -54,7 +54,10 @@ public final class Runtime: Sendable {
             lanes.insert(lane, at: 0)
         }
         self.lanes = lanes
-        handshake.connect(lanes.map(\.mailbox))
+        let mailboxes = lanes.map(\.mailbox)
+        let rings = HandoverRings(threads: lanes.count)
+        for (number, lane) in lanes.enumerated() { lane.connect(number: number, rings: rings, lanes: mailboxes) }
+        handshake.connect(mailboxes)
     }
 
     /// Runs all threads until `stop`, and returns when they have ended. Blocks its thread.
@@ -98,6 +101,9 @@ public final class Runtime: Sendable {
             handshake.mailbox.post(.ask { continuation.resume(returning: body($0)) })
         }
     }
+
+    /// Datagrams that a lane thread received and handed to the one that owns their lane. From any thread.
+    public var handovers: UInt64 { lanes.reduce(0) { $0 + $1.handovers[0] } }
 
     /// The sum of every thread's drops. From any thread.
     public func drops(_ reason: DropReason) -> UInt64 {

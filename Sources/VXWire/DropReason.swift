@@ -23,6 +23,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     /// From another source than the peer's endpoint, with `roaming: false`.
     case sourceMismatch
 
+    /// Of a lane that another thread owns, whose ring is full.
+    case laneHandover
+
     // Handshake.
     /// mac1 does not fit: the sender does not know this node's public key.
     case invalidMac1

@@ -31,6 +31,9 @@ final class SimulatedGateway {
     private(set) var isUp = false
     private var machine: HandshakeMachine
     private var lanes: [SimulatedLane]
+    private var rings: HandoverRings
+    /// How far each ring is read.
+    private var positions: [Int]
     private var pairs: [ReceiverIndex: PairCounters] = [:]
     private let slot = UnsafeMutableRawPointer.allocate(byteCount: 16_384, alignment: 64)
 
@@ -61,7 +64,12 @@ final class SimulatedGateway {
         disk = SimulatedDisk(key: keys[number])
         machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness, lanes: count)
         lanes = Self.lanes(count, of: number, among: keys.count)
+        rings = HandoverRings(threads: count, capacity: 1 << 17)
+        positions = Array(repeating: 0, count: count * count)
+        connectLanes()
     }
+
+    private func connectLanes() { for lane in lanes { lane.vtep.connect(rings) } }
 
     deinit { slot.deallocate() }
 
@@ -162,6 +170,9 @@ final class SimulatedGateway {
         let threads = lanes.count
         machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness, lanes: threads)
         lanes = Self.lanes(threads, of: number, among: count)
+        rings = HandoverRings(threads: threads, capacity: 1 << 17)
+        positions = Array(repeating: 0, count: threads * threads)
+        connectLanes()
         pairs = [:]
         states = [:]
         isUp = true
@@ -220,13 +231,49 @@ final class SimulatedGateway {
         guard isUp else { return }
         if datagram.first == MessageType.transport.rawValue {
             slot.copyMemory(from: datagram, byteCount: datagram.count)
-            // As the steering program does.
-            let lane = lanes[(datagram.count > 1 ? Int(datagram[1]) : 0) % lanes.count]
+            // As the steering program does; but some arrive elsewhere and are handed over.
+            let owner = datagram.count > 1 ? Int(datagram[1]) : 0
+            let isAstray = datagram.last.map { $0 % 4 == 0 } ?? false
+            let lane = lanes[(isAstray ? owner + 1 : owner) % lanes.count]
             lane.vtep.receiveSealed(slot, count: datagram.count, segmentSize: 0, from: source, now: now.instant)
+            takeHandedOver(now)
         } else {
             machine.handleDatagram(datagram, from: source, now: now)
         }
         settle(now)
+    }
+
+    private func takeHandedOver(_ now: Now) {
+        for writer in lanes.indices {
+            for reader in lanes.indices {
+                let ring = rings.ring(from: writer, to: reader)
+                let place = writer * lanes.count + reader
+                while let datagram = ring.next(&positions[place]) {
+                    lanes[reader].vtep.receiveSealed(
+                        datagram.base,
+                        count: datagram.count,
+                        segmentSize: 0,
+                        from: datagram.source,
+                        now: now.instant
+                    )
+                }
+                // What it delivers points into the ring.
+                collectDelivered()
+                ring.release(positions[place])
+            }
+        }
+    }
+
+    private func collectDelivered() {
+        for lane in lanes {
+            lane.vtep.finishDelivered()
+            for place in 0..<lane.vtep.delivered.count {
+                let pieces = lane.vtep.delivered.pieces(of: place).dropFirst()
+                let bytes = pieces.flatMap { [UInt8](UnsafeRawBufferPointer(start: $0.base, count: $0.count)) }
+                delivered.append((bytes, lane.vtep.delivered.network(of: place)))
+            }
+            lane.vtep.removeDelivered()
+        }
     }
 
     /// Sends a frame of a flow, which picks the lane.
@@ -289,14 +336,8 @@ final class SimulatedGateway {
         while again, isUp {
             again = false
             flush(now)
+            collectDelivered()
             for lane in lanes {
-                lane.vtep.finishDelivered()
-                for place in 0..<lane.vtep.delivered.count {
-                    let pieces = lane.vtep.delivered.pieces(of: place).dropFirst()
-                    let bytes = pieces.flatMap { [UInt8](UnsafeRawBufferPointer(start: $0.base, count: $0.count)) }
-                    delivered.append((bytes, lane.vtep.delivered.network(of: place)))
-                }
-                lane.vtep.removeDelivered()
                 for event in lane.vtep.takeEvents() {
                     again = true
                     if case .confirmed(_, let peer, _) = event { drain(lane, peer, now) }
