@@ -32,7 +32,8 @@ import VXWire
         left = Self.lanes(3, roaming: true)
         right = Self.lanes(2, roaming: false)
         for lane in right { lane.vtep.connect(rings) }
-        install(left, 100, 200, keys(first, second, (3, 2)), isInitiator: true, PairCounters(threads: 3, receiveLanes: 2))
+        let others = PairCounters(threads: 3, receiveLanes: 2)
+        install(left, 100, 200, keys(first, second, (3, 2)), isInitiator: true, others)
         install(right, 200, 100, keys(second, first, (2, 3)), isInitiator: false, counters)
         for lane in left { lane.vtep.activate(ReceiverIndex(100), announce: false, now: now) }
     }
@@ -125,7 +126,8 @@ import VXWire
         #expect(right[0].vtep.takeThreadsToWake() == 0)
         var position = 0
         let handed = try #require(rings.ring(from: 0, to: 1).next(&position))
-        #expect([UInt8](UnsafeRawBufferPointer(start: handed.base, count: handed.count)) == datagrams[1], "still sealed")
+        let bytes = [UInt8](UnsafeRawBufferPointer(start: handed.base, count: handed.count))
+        #expect(bytes == datagrams[1], "still sealed")
         right[1].vtep.receiveSealed(handed.base, count: handed.count, segmentSize: 0, from: handed.source, now: now)
         #expect(delivered(by: 1) == [frame(1)])
         #expect(counters.report == [1, 1, 1].map { .init(highestCounter: 0, received: $0) })

@@ -47,6 +47,45 @@ import VXWire
         #expect(!failure.text.isEmpty)
     }
 
+    @Test("the loopback's address is this machine's; one for documentation is not")
+    func localAddresses() {
+        #expect(LocalAddresses.contains(Self.loopback.address))
+        #expect(!LocalAddresses.contains(.v4(IPv4Address(0xcb00_71fe))))
+    }
+
+    @Test("of a steered group each socket gets its own lanes, and the first whatever is no transport data")
+    func laneSteering() throws {
+        var options = UDPSocketOptions()
+        options.reusePort = true
+        let first = try UDPSocket(bind: Self.loopback, options: options)
+        let endpoint = Endpoint(address: Self.loopback.address, port: first.port)
+        let even = try UDPSocket(bind: endpoint, options: options)
+        let odd = try UDPSocket(bind: endpoint, options: options)
+        try first.steerLanes(threads: 2)
+        let sender = try UDPSocket(bind: Self.loopback, options: UDPSocketOptions())
+        for bytes: [UInt8] in [[4, 0], [4, 1], [4, 2], [4, 15], [1, 1], [2], []] {
+            #expect(sender.send(bytes, to: endpoint) == 0)
+        }
+        func received(_ socket: borrowing UDPSocket) -> [[UInt8]] {
+            var all: [[UInt8]] = []
+            while let (bytes, _) = socket.receive(limit: 16) { all.append(bytes) }
+            return all
+        }
+        // The loopback delivers before `send` returns.
+        #expect(received(even) == [[4, 0], [4, 2]])
+        #expect(received(odd) == [[4, 1], [4, 15]])
+        #expect(received(first).prefix(2) == [[1, 1], [2]])
+    }
+
+    @Test("a socket that only sends receives nothing")
+    func rejecting() throws {
+        let socket = try UDPSocket(bind: Self.loopback, options: UDPSocketOptions())
+        try socket.rejectAll()
+        let sender = try UDPSocket(bind: Self.loopback, options: UDPSocketOptions())
+        _ = sender.send([4, 0], to: Endpoint(address: Self.loopback.address, port: socket.port))
+        #expect(socket.receive(limit: 16) == nil)
+    }
+
     @Test("a wake-up makes its loop's wait return until it is cleared")
     func wakeUp() throws {
         let loop = try EventLoop()

@@ -48,6 +48,8 @@ mount -o remount,rw "$work/state-n1"
 head -c 100000 /dev/zero > "$work/state-n1/ballast" 2>/dev/null || true
 refused "No space left"
 rm "$work/state-n1/ballast"
+# What was lost while n3 was away is known when the session of that time has been replaced and both ends have counted.
+"$VXSEAL" rotate psk n3 --wait --socket "$work/n1.sock" > /dev/null || true
 "$VXSEAL" rotate identity --wait --socket "$work/n1.sock" > "$work/out" || fail "$(cat "$work/out")"
 reach n2 10.98.0.1 > /dev/null || fail "traffic under the new key"
 umount -l "$work/state-n1"
