@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench flood rotations hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench bench-smoke flood rotations hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,8 +32,12 @@ rotations: release ## rotate keys of all kinds on a node with eight peers at ful
 hotcheck: release ## no allocation, reference counting or exclusivity check in the per-packet functions
 	Tools/hotcheck
 
-bench: release ## measure veth, kernel VXLAN, vxseal plaintext and sealed in one run, with ratios
+bench: release ## measure veth, kernel VXLAN, other encrypted tunnels and vxseal side by side; compare with the targets
+	@Tools/install-dependencies --bench
 	Benchmarks/run --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),3)
+
+bench-smoke: release ## one short round of it, without the other tunnels
+	Benchmarks/run --smoke
 
 flood: release ## measure what a flood of handshakes costs an established session
 	Benchmarks/flood
