@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench bench-smoke flood rotations hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench bench-smoke micro scale flood rotations hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,14 @@ bench: release ## measure veth, kernel VXLAN, other encrypted tunnels and vxseal
 bench-smoke: release ## one short round of it, without the other tunnels
 	Benchmarks/run --smoke
 
+micro: dependencies ## time sealing, opening, forwarding, receiving, segmenting and coalescing
+	swift package --package-path Benchmarks/Micro benchmark --no-progress
+
+scale: release ## what 1 to 5,000 peers cost a packet, and 1,000 an idle daemon
+	swift build --package-path Benchmarks/Micro -c release --product scale
+	Benchmarks/Micro/.build/release/scale
+	Benchmarks/idle
+
 flood: release ## measure what a flood of handshakes costs an established session
 	Benchmarks/flood
 
@@ -46,10 +54,10 @@ fuzz-replay: ## replay the committed fuzz corpora
 	Fuzz/replay.sh
 
 format: ## format the sources
-	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources
+	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 
 lint: ## formatting and file lengths
-	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources
+	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 	@long=$$(git ls-files '*.swift' | xargs wc -l | awk '$$2 != "total" && $$1 > 600'); \
 	if [ -n "$$long" ]; then echo "files over 600 lines:"; echo "$$long"; exit 1; fi
 

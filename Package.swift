@@ -15,7 +15,9 @@ let hasIPSecMB = ["/usr/include", "/usr/local/include"].contains {
 let package = Package(
     name: "vxseal",
     products: [
-        .executable(name: "vxseal", targets: ["vxseal"])
+        .executable(name: "vxseal", targets: ["vxseal"]),
+        // For Benchmarks/Micro alone; its interface is not promised to anybody.
+        .library(name: "VXPacketPath", targets: ["VXWire", "VXCrypto", "VXDataPlane"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),

@@ -121,15 +121,20 @@ def write(folder, result):
     (folder / "chart.svg").write_text(chart(result))
 
 
-def main():
-    parser, arguments = parse()
-    chosen = pick(parser, arguments)
+def enter_namespaces():
+    """Starts this program anew in namespaces of its own, unless it is there."""
     if os.environ.get(INSIDE) != "1":
         # As root with root's own capabilities, otherwise as root of a user namespace.
         flags = "-nm" if os.geteuid() == 0 else "-Urnm"
         os.execvpe("unshare", ["unshare", flags, sys.executable, *sys.argv], {**os.environ, INSIDE: "1"})
     # Daemons are stopped and waited for also when this process is told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def main():
+    parser, arguments = parse()
+    chosen = pick(parser, arguments)
+    enter_namespaces()
     command = " ".join(["Benchmarks/run", *sys.argv[1:]])
     try:
         measured = run(chosen, arguments)
