@@ -13,6 +13,13 @@ public struct AdminClient: Sendable {
     }
 
     private let socket: String
+    /// Lives as long as the process. A daemon that is not there is told at once: the client's own default is to go on
+    /// trying to connect.
+    private static let http = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
     /// Bytes of answer that are read: thousands of peers fit.
     private static let answerLimit = 64 << 20
 
@@ -69,11 +76,12 @@ public struct AdminClient: Sendable {
         }
         let response: HTTPClientResponse
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            response = try await Self.http.execute(request, timeout: .seconds(10))
         } catch {
+            let cause = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) } ?? "\(error)"
             throw Failure(
                 description:
-                    "no daemon answers on \(socket) (\(error)); start one with: vxseal up -c FILE, as the same user"
+                    "no daemon answers on \(socket) (\(cause)); start one with: vxseal up -c FILE, as the same user"
             )
         }
         let answer = Data(buffer: try await response.body.collect(upTo: Self.answerLimit))

@@ -39,7 +39,7 @@ extension RotateSessionReply: ResponseEncodable {}
 extension RotationReply: ResponseEncodable {}
 
 /// The admin API: versioned JSON over HTTP on a UNIX socket. Who may open the socket may do all of it, so the socket is
-/// its owner's alone: the daemon runs under umask 077, which makes it 0600 from the moment it exists.
+/// its owner's alone: the daemon runs under umask 177, which makes it 0600 from the moment it exists.
 public struct AdminServer: Service {
     private let backend: any AdminBackend
     private let path: String
