@@ -182,9 +182,12 @@ struct RotationWatch {
     let json: Bool
 
     private static let pause = Duration.milliseconds(200)
+    /// Looks at a rotation that every peer has finished, until the key file must have been replaced.
+    private static let patience = 50
 
     func run() async throws {
         var seen: [String: String] = [:]
+        var looksAtEnd = 0
         while true {
             let client = client
             let reply = try await asking { try await client.rotationStatus() }
@@ -196,7 +199,10 @@ struct RotationWatch {
                 if !json { Terminal.say("\(peer.name): \(stage)") }
             }
             let isOver = reply.measuredKind == "identity" && reply.open == nil
-            if measured.allSatisfy({ $0.1.isSettled }) { return try finish(reply) }
+            if measured.allSatisfy({ $0.1.isSettled }) {
+                looksAtEnd += 1
+                if reply.measuredKind == "psk" || isOver || looksAtEnd == Self.patience { return try finish(reply) }
+            }
             if isOver, measured.contains(where: { !$0.1.isFinished }) { return try finish(reply) }
             try await Task.sleep(for: Self.pause)
         }
@@ -221,6 +227,12 @@ struct RotationWatch {
         }
         guard isWhole else {
             throw CommandFailure("error: not every peer switched without loss; see: vxseal rotate status")
+        }
+        guard reply.measuredKind == "psk" || reply.open == nil else {
+            throw CommandFailure(
+                "error: every peer uses the new key, but it could not take the old one's place in the key file; the "
+                    + "daemon's log says why, and a restart tries again"
+            )
         }
     }
 

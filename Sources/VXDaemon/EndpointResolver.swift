@@ -18,14 +18,23 @@ struct EndpointResolver: Service {
 
     func run() async throws {
         try? await cancelWhenGracefulShutdown {
+            var complaints = LogInterval<String>()
             while !Task.isCancelled {
-                for peer in peers where runtime.board[peer.index]?.state != .established { await lookUp(peer) }
+                for peer in peers where runtime.board[peer.index]?.state != .established {
+                    guard let error = await lookUp(peer), complaints.allows(peer.name.host, now: Clocks.bootTime())
+                    else { continue }
+                    logger.warning(
+                        "a peer's name is not found",
+                        metadata: ["name": "\(peer.name.host)", "error": "\(error)"]
+                    )
+                }
                 try await Task.sleep(for: Self.pause)
             }
         }
     }
 
-    private func lookUp(_ peer: (index: PeerIndex, name: EndpointName)) async {
+    /// Why it was not found, if it was not.
+    private func lookUp(_ peer: (index: PeerIndex, name: EndpointName)) async -> String? {
         let name = peer.name
         let result = await withCheckedContinuation { continuation in
             // getaddrinfo blocks; it has a thread of its own.
@@ -34,9 +43,10 @@ struct EndpointResolver: Service {
             }
         }
         switch result {
-        case .success(let endpoint): runtime.resolved(peer.index, to: endpoint)
-        case .failure(let error):
-            logger.warning("a peer's name is not found", metadata: ["name": "\(name.host)", "error": "\(error.text)"])
+        case .success(let endpoint):
+            runtime.resolved(peer.index, to: endpoint)
+            return nil
+        case .failure(let error): return error.text
         }
     }
 }

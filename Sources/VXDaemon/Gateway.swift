@@ -1,6 +1,7 @@
 import Foundation
 public import Logging
 import ServiceLifecycle
+import Synchronization
 import UnixSignals
 public import VXConfig
 import VXControlSocket
@@ -33,11 +34,13 @@ public struct Gateway {
     /// - Throws: when it cannot start; nothing is left behind then.
     public func run() async throws {
         ProcessHardening.apply()
-        // What this process makes is its user's alone, the admin socket from the moment it exists.
+        // What this process makes is its user's alone: directories, then files and the admin socket, from the moment that
+        // they exist.
         umask(0o077)
         signal(SIGPIPE, SIG_IGN)
         signal(SIGHUP, SIG_IGN)
         try prepareDirectories()
+        umask(0o177)
         try removeDeadSocket()
 
         let databases = configuration.networks.map { _ in ForwardingDatabase() }
@@ -84,6 +87,10 @@ public struct Gateway {
                     .init(service: resolver, successTerminationBehavior: .ignore),
                     .init(
                         service: PeerWatch(configuration: configuration, board: runtime.board, logger: logger),
+                        successTerminationBehavior: .ignore
+                    ),
+                    .init(
+                        service: DropWatch(runtime: runtime, logger: logger),
                         successTerminationBehavior: .ignore
                     ),
                     .init(
@@ -212,13 +219,16 @@ public struct Gateway {
     ) -> HandshakeServices {
         let names = configuration.peers.map(\.name)
         let logger = logger
+        let log = RotationLog(logger: logger, ledger: ledger)
+        let complaints = Mutex(LogInterval<String>())
         return HandshakeServices(
             timestamps: timestamps,
             store: store,
-            notify: { peer, notice in
-                RotationLog(logger: logger, ledger: ledger).note(notice, peer: peer, names: names)
-            },
-            complain: { what, why in logger.error("\(what)", metadata: ["error": "\(why)"]) }
+            notify: { peer, notice in log.note(notice, peer: peer, names: names) },
+            complain: { what, why in
+                guard complaints.withLock({ $0.allows(what + why, now: Clocks.bootTime()) }) else { return }
+                logger.error("\(what)", metadata: ["error": "\(why)"])
+            }
         )
     }
 

@@ -1,11 +1,19 @@
 import Logging
+import Synchronization
 import VXHandshake
+import VXLinux
 import VXWire
 
 /// Words what rotations have to tell, for the log, and keeps the ledger.
-struct RotationLog {
-    let logger: Logger
-    let ledger: RotationLedger
+final class RotationLog: Sendable {
+    private let logger: Logger
+    private let ledger: RotationLedger
+    private let storeFailures = Mutex(LogInterval<String>())
+
+    init(logger: Logger, ledger: RotationLedger) {
+        self.logger = logger
+        self.ledger = ledger
+    }
 
     func note(_ notice: RotationNotice, peer: PeerIndex?, names: [String]) {
         let name = peer.map { names[Int($0.rawValue)] } ?? "this node"
@@ -35,6 +43,9 @@ struct RotationLog {
             if let peer { ledger.finish(.psk, peer) }
             logger.notice("the preshared key's generation \(generation) is in use", metadata: metadata)
         case .storeFailed:
+            // The cause is in the log already; a peer that repeats its wish must not fill it.
+            let isDue = storeFailures.withLock { $0.allows(name, now: Clocks.bootTime()) }
+            guard isDue else { return }
             logger.error("the state could not be written; what depended on it did not happen", metadata: metadata)
         }
     }

@@ -23,6 +23,14 @@ struct StateFile: StateStore {
 
     private var successorFile: String { keyFile + ".next" }
 
+    private func keyPair(in file: String) -> StaticKeyPair? {
+        FileManager.default.contents(atPath: file).flatMap {
+            StaticKeyPair(base64: String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+        }
+    }
+
+    private func publicKey(in file: String) -> PublicKey? { keyPair(in: file)?.publicKey }
+
     // MARK: - Reading
 
     /// What the daemon starts with.
@@ -56,8 +64,7 @@ struct StateFile: StateStore {
             loaded.state.rotation = nil
             return loaded
         }
-        let text = FileManager.default.contents(atPath: successorFile).map { String(decoding: $0, as: UTF8.self) }
-        let successor = text.flatMap { StaticKeyPair(base64: $0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+        let successor = keyPair(in: successorFile)
         if identity.publicKey == rotation.oldKey, let successor, successor.publicKey == rotation.newKey {
             loaded.successor = successor
             return loaded
@@ -80,7 +87,13 @@ struct StateFile: StateStore {
         try DurableFile.replace(path, with: text, mode: 0o600)
     }
 
-    func writeSuccessor(_ key: StaticKeyPair) throws {
+    func writeSuccessor(_ key: StaticKeyPair, beside present: PublicKey) throws {
+        guard publicKey(in: keyFile) == present else {
+            throw StartError(
+                "\(keyFile) no longer holds the key that this daemon uses; put that back, or restart the daemon to use "
+                    + "the other"
+            )
+        }
         discardSuccessor()
         try key.withBase64 {
             try DurableFile.createExclusively(successorFile, bytes: Array($0.utf8) + [10], mode: 0o600)
@@ -90,17 +103,12 @@ struct StateFile: StateStore {
     func discardSuccessor() { unlink(successorFile) }
 
     func promoteSuccessor(replacing old: PublicKey, by new: PublicKey) throws {
-        func key(in file: String) -> PublicKey? {
-            FileManager.default.contents(atPath: file).flatMap {
-                StaticKeyPair(
-                    base64: String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-                )
-            }?.publicKey
-        }
-        guard key(in: keyFile) == old else {
+        guard publicKey(in: keyFile) == old else {
             throw StartError("\(keyFile) no longer holds the key that is rotated; it was replaced, and is left alone")
         }
-        guard key(in: successorFile) == new else { throw StartError("\(successorFile) does not hold the new key") }
+        guard publicKey(in: successorFile) == new else {
+            throw StartError("\(successorFile) does not hold the new key")
+        }
         try DurableFile.move(successorFile, to: keyFile)
     }
 

@@ -310,7 +310,7 @@ final class HandshakeLoop: @unchecked Sendable {
         guard machine.rotationSnapshot.rotation == nil else { return .refused("a rotation is open already") }
         let key = StaticKeyPair()
         do {
-            try services.store.writeSuccessor(key)
+            try services.store.writeSuccessor(key, beside: machine.rotationSnapshot.publicKey)
             try machine.startRotation(to: key, overlap: overlap, now: now())
         } catch {
             return .refused("\(error)")

@@ -6,8 +6,8 @@ public import VXHandshake
 public protocol StateStore: Sendable {
     /// Replaces the state.
     func write(_ state: DurableState) throws
-    /// Writes the next identity beside the present one.
-    func writeSuccessor(_ key: StaticKeyPair) throws
+    /// Writes the next identity beside the present one. Refuses when the key file no longer holds that.
+    func writeSuccessor(_ key: StaticKeyPair, beside present: PublicKey) throws
     /// Removes a next identity that no peer has heard of.
     func discardSuccessor()
     /// Puts the next identity in the present one's place, which erases that. Refuses when the key file holds another key

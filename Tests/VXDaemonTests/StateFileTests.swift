@@ -74,11 +74,11 @@ import VXHandshake
         // Before anything: a fresh state.
         #expect(try file.load(identity: old).successor == nil)
         // The successor is written, the state is not: no peer has heard of it, and it goes.
-        try file.writeSuccessor(new)
+        try file.writeSuccessor(new, beside: old.publicKey)
         #expect(try file.load(identity: old).successor == nil)
         #expect(!FileManager.default.fileExists(atPath: keyFile + ".next"))
         // Both are written: the rotation goes on.
-        try file.writeSuccessor(new)
+        try file.writeSuccessor(new, beside: old.publicKey)
         try file.write(state(from: old, to: new))
         let open = try file.load(identity: old)
         #expect(open.successor?.publicKey == new.publicKey && open.state.rotation != nil && open.warnings.isEmpty)
@@ -93,7 +93,7 @@ import VXHandshake
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let (old, new, foreign) = (key(), key(), key())
         try write(old, to: keyFile)
-        try file.writeSuccessor(new)
+        try file.writeSuccessor(new, beside: old.publicKey)
         try file.write(state(from: old, to: new))
         try write(foreign, to: keyFile)
         #expect(throws: StartError.self) {
@@ -104,7 +104,11 @@ import VXHandshake
         try write(foreign, to: keyFile + ".next")
         try write(old, to: keyFile)
         #expect(try file.load(identity: old).warnings.count == 1)
+        // A rotation is not begun beside a key that the daemon does not use.
+        try write(foreign, to: keyFile)
+        #expect(throws: StartError.self) { try file.writeSuccessor(new, beside: old.publicKey) }
         // A damaged state stops the start and says how to mend it.
+        try write(old, to: keyFile)
         try Data("vxseal-rotation 1\n".utf8).write(to: URL(fileURLWithPath: file.path))
         #expect(throws: StartError.self) { try file.load(identity: old) }
     }
