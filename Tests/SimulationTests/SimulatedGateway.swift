@@ -55,14 +55,24 @@ final class SimulatedGateway {
 
     private let randomness: SeededRandomness
 
-    init(number: Int, keys: [StaticKeyPair], randomness: SeededRandomness, lanes count: Int) {
+    /// Of every peer.
+    private let keepalive: Interval?
+
+    init(
+        number: Int,
+        keys: [StaticKeyPair],
+        randomness: SeededRandomness,
+        lanes count: Int,
+        keepalive: Interval? = nil
+    ) {
         self.randomness = randomness
+        self.keepalive = keepalive
         self.number = number
         self.count = keys.count
         configuredKeys = keys.map(\.publicKey)
         endpoint = Self.endpoint(of: number)
         disk = SimulatedDisk(key: keys[number])
-        machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness, lanes: count)
+        machine = Self.machine(disk, number: number, configuredKeys, randomness, lanes: count, keepalive)
         lanes = Self.lanes(count, of: number, among: keys.count)
         rings = HandoverRings(threads: count, capacity: 1 << 17)
         positions = Array(repeating: 0, count: count * count)
@@ -91,11 +101,12 @@ final class SimulatedGateway {
     private static func others(_ number: Int, _ count: Int) -> [Int] { (0..<count).filter { $0 != number } }
 
     private static func machine(
+        _ disk: SimulatedDisk,
         number: Int,
-        disk: SimulatedDisk,
-        keys: [PublicKey],
-        randomness: SeededRandomness,
-        lanes: Int
+        _ keys: [PublicKey],
+        _ randomness: SeededRandomness,
+        lanes: Int,
+        _ keepalive: Interval?
     ) -> HandshakeMachine {
         let peers = others(number, keys.count).enumerated().map { place, other in
             HandshakePeer(
@@ -104,7 +115,7 @@ final class SimulatedGateway {
                 presharedKey: .none,
                 endpoint: endpoint(of: other),
                 roaming: true,
-                keepalive: nil
+                keepalive: keepalive
             )
         }
         return HandshakeMachine(
@@ -168,7 +179,7 @@ final class SimulatedGateway {
         if let rotation = disk.state.rotation, rotation.newKey == disk.key.publicKey { disk.state.rotation = nil }
         if disk.state.rotation == nil { disk.successor = nil }
         let threads = lanes.count
-        machine = Self.machine(number: number, disk: disk, keys: configuredKeys, randomness: randomness, lanes: threads)
+        machine = Self.machine(disk, number: number, configuredKeys, randomness, lanes: threads, keepalive)
         lanes = Self.lanes(threads, of: number, among: count)
         rings = HandoverRings(threads: threads, capacity: 1 << 17)
         positions = Array(repeating: 0, count: threads * threads)

@@ -67,15 +67,23 @@ final class Simulator {
     private static let marker = Array("VXSEAL-PLAINTEXT".utf8)
     private var sequence: UInt64 = 0
 
-    /// - Parameter mostLanes: each gateway has 1 to so many.
-    init(gateways count: Int, seed: UInt64, mostLanes: Int = 1) {
+    /// - Parameters:
+    ///   - mostLanes: each gateway has 1 to so many.
+    ///   - keepalive: of every peer.
+    init(gateways count: Int, seed: UInt64, mostLanes: Int = 1, keepalive: Interval? = nil) {
         numbers = SeededNumbers(state: seed)
         let randomness = SeededRandomness(seed: seed)
         let keys = (0..<count).map { _ in randomness.keyPair() }
         var laneNumbers = SeededNumbers(state: seed &+ 4242)
         gateways = (0..<count).map { number in
             let lanes = Int.random(in: 1...mostLanes, using: &laneNumbers)
-            return SimulatedGateway(number: number, keys: keys, randomness: randomness, lanes: lanes)
+            return SimulatedGateway(
+                number: number,
+                keys: keys,
+                randomness: randomness,
+                lanes: lanes,
+                keepalive: keepalive
+            )
         }
         incarnations = Array(repeating: 0, count: count)
     }

@@ -7,8 +7,8 @@ import VXWire
 @Suite struct TimerTests {
     private let tick: UInt64 = 200
 
-    private func connected() -> Simulator {
-        let simulator = Simulator(gateways: 2, seed: 11)
+    private func connected(keepalive: Interval? = nil) -> Simulator {
+        let simulator = Simulator(gateways: 2, seed: 11, keepalive: keepalive)
         simulator.startAll()
         simulator.run(milliseconds: 5_000, until: { simulator.isWhole })
         simulator.run(milliseconds: 500)
@@ -112,6 +112,79 @@ import VXWire
         #expect((15_000...15_200 + 2 * tick).contains(call.at - start))
     }
 
+    @Test("REJECT_AFTER_TIME has passed: the first frame of either side starts a handshake", arguments: [0, 1])
+    func trafficWithoutPair(sender: Int) throws {
+        let simulator = connected()
+        simulator.blocked = [1, 2]
+        simulator.run(milliseconds: 181_000)
+        #expect(!simulator.isWhole)
+        simulator.blocked = []
+        let start = simulator.milliseconds
+        simulator.sendFrame(from: sender, to: 1 - sender)
+        simulator.run(milliseconds: 5_333 + 2 * tick)
+        #expect(try #require(initiations(simulator, since: start).first).at - start <= 5_333 + tick)
+        #expect(simulator.sentFrames == simulator.deliveredFrames)
+    }
+
+    @Test("the first message of a handshake is lost, or the second: one REKEY_TIMEOUT later there is a session")
+    func lostMessage() {
+        for type in [UInt8(1), 2] {
+            let simulator = Simulator(gateways: 2, seed: 17)
+            simulator.blocked = [type]
+            simulator.startAll()
+            simulator.run(milliseconds: 1_000)
+            #expect(!simulator.isWhole)
+            simulator.blocked = []
+            let first = simulator.recorded.map(\.at).min() ?? 0
+            simulator.run(milliseconds: 10_000, until: { simulator.isWhole })
+            #expect((5_000...5_333 + 2 * tick).contains(simulator.milliseconds - first), "type \(type)")
+        }
+    }
+
+    @Test("both initiate at once: one of the two stands, and both send under it")
+    func bothAtOnce() {
+        let simulator = connected()
+        func crossings() -> Int {
+            simulator.gateways.map { $0.dropped[.handshakeCrossed, default: 0] }.reduce(0, +)
+        }
+        let before = crossings()
+        for round in 1...20 {
+            for number in [0, 1] { simulator.act(number) { $0.rotateSession(with: 1 - number, now: $1) } }
+            simulator.run(milliseconds: 1_000)
+            #expect(crossings() - before == round)
+            for number in [0, 1] { simulator.sendFrame(from: number, to: 1 - number) }
+        }
+        simulator.run(milliseconds: 100)
+        #expect(simulator.isWhole && simulator.sentFrames == simulator.deliveredFrames)
+    }
+
+    @Test("without any traffic peers are connected at start, and kept so")
+    func keptConnected() {
+        let simulator = Simulator(gateways: 5, seed: 13)
+        simulator.startAll()
+        simulator.run(milliseconds: 1_000, until: { simulator.isWhole })
+        #expect(simulator.isWhole)
+        var gaps = 0
+        simulator.run(milliseconds: 600_000) { time in if time % 1000 == 0, !simulator.isWhole { gaps += 1 } }
+        #expect(gaps == 0)
+    }
+
+    @Test("keepalive: nothing is sent for the configured time, then an empty datagram")
+    func configuredKeepalive() throws {
+        let simulator = connected(keepalive: .seconds(3))
+        // The reports of a session's first moments are over.
+        simulator.run(milliseconds: 15_000)
+        var last = simulator.lastTransport
+        var longest: UInt64 = 0
+        simulator.run(milliseconds: 60_000) { time in
+            for number in [0, 1] where simulator.lastTransport[number] != last[number] {
+                longest = max(longest, (simulator.lastTransport[number] ?? time) - (last[number] ?? time))
+            }
+            last = simulator.lastTransport
+        }
+        #expect((2_800...3_000 + 2 * tick).contains(longest))
+    }
+
     @Test("the waiting queue: what came before the session leaves with it, in order")
     func waiting() {
         let simulator = Simulator(gateways: 2, seed: 5)
@@ -149,5 +222,41 @@ import VXWire
         simulator.start(simulator.gateways[1])
         simulator.run(milliseconds: 7_000, until: { simulator.isWhole })
         #expect(simulator.isWhole)
+    }
+
+    @Test("both sides restarted: their sessions are back within a handshake")
+    func bothRestarted() {
+        let simulator = connected()
+        for number in [0, 1] { simulator.act(number) { gateway, _ in gateway.crash() } }
+        simulator.run(milliseconds: 1_000)
+        simulator.startAll()
+        let start = simulator.milliseconds
+        simulator.run(milliseconds: 5_000, until: { simulator.isWhole })
+        #expect(simulator.milliseconds - start <= 200 + 20 + 10)
+        simulator.run(milliseconds: 10)
+        for number in [0, 1] { simulator.sendFrame(from: number, to: 1 - number) }
+        simulator.run(milliseconds: 20)
+        #expect(simulator.sentFrames == simulator.deliveredFrames)
+    }
+
+    @Test("after a goodbye nobody is called without traffic, and with it after a second and some jitter")
+    func goodbyeThenTraffic() throws {
+        let simulator = connected()
+        simulator.act(1) { $0.stop(now: $1) }
+        simulator.run(milliseconds: 20)
+        let left = simulator.milliseconds
+        simulator.run(milliseconds: 30_000)
+        #expect(initiations(simulator, since: left).isEmpty)
+
+        simulator.start(simulator.gateways[1])
+        simulator.run(milliseconds: 7_000, until: { simulator.isWhole })
+        simulator.run(milliseconds: 500)
+        simulator.act(1) { $0.stop(now: $1) }
+        simulator.run(milliseconds: 20)
+        let start = simulator.milliseconds
+        simulator.sendFrame(from: 0, to: 1)
+        simulator.run(milliseconds: 3_000)
+        let call = try #require(initiations(simulator, since: start).first)
+        #expect((1_000 - 20...1_333 + tick).contains(call.at - start))
     }
 }

@@ -15,6 +15,8 @@ final class TwoGateways {
     var left: VTEP
     var right: VTEP
     let rightFDB = ForwardingDatabase()
+    /// Of the right node's session.
+    private(set) var rightCounters = PairCounters(threads: 1, receiveLanes: 1)
     let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
     var now = Instant(nanoseconds: 1_000_000_000)
 
@@ -62,22 +64,29 @@ final class TwoGateways {
                 receive.withUnsafeBytes { TransportKeySet(send: send, receive: $0, sendLanes: 1, receiveLanes: 1) }
             }
         }
-        func parameters(_ local: UInt32, _ remote: UInt32, _ keys: TransportKeySet, _ initiator: Bool)
-            -> SessionParameters
-        {
+        func parameters(
+            _ local: UInt32,
+            _ remote: UInt32,
+            _ keys: TransportKeySet,
+            isInitiator: Bool,
+            counters: PairCounters
+        ) -> SessionParameters {
             SessionParameters(
                 peer: PeerIndex(0),
                 localIndex: ReceiverIndex(local),
                 remoteIndex: ReceiverIndex(remote),
                 keys: keys,
-                isInitiator: initiator,
+                isInitiator: isInitiator,
                 features: offloads.features,
                 createdAt: now,
-                counters: PairCounters(threads: 1, receiveLanes: 1)
+                counters: counters
             )
         }
-        left.install(parameters(100, 200, keys(first, second), true))
-        right.install(parameters(200, 100, keys(second, first), false))
+        rightCounters = PairCounters(threads: 1, receiveLanes: 1)
+        left.install(
+            parameters(100, 200, keys(first, second), isInitiator: true, counters: PairCounters(threads: 1, receiveLanes: 1))
+        )
+        right.install(parameters(200, 100, keys(second, first), isInitiator: false, counters: rightCounters))
         left.activate(ReceiverIndex(100), announce: false, now: now)
     }
 

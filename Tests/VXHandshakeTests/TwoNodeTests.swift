@@ -1,7 +1,8 @@
 import Testing
 import VXCrypto
-import VXHandshake
 import VXWire
+
+@testable import VXHandshake
 
 /// The handshake against itself on virtual time.
 @Suite struct TwoNodeTests {
@@ -23,6 +24,37 @@ import VXWire
         nodes.loss = 0
         nodes.run(milliseconds: 12_000, until: { nodes.bothEstablished })
         #expect(nodes.bothEstablished, "seed \(seed)")
+    }
+
+    @Test("start: a hundred peers are called within half a second, not all at once")
+    func startJitter() {
+        let peers = (0..<100).map { place in
+            HandshakePeer(
+                index: PeerIndex(UInt16(place)),
+                publicKey: StaticKeyPair().publicKey,
+                presharedKey: .none,
+                endpoint: Endpoint(address: .v4(IPv4Address(0xc000_0200 + UInt32(place))), port: 47890),
+                roaming: true,
+                keepalive: nil
+            )
+        }
+        var machine = HandshakeMachine(
+            identity: StaticKeyPair(),
+            name: "node",
+            lanes: 1,
+            peers: peers,
+            lastTimestamp: TAI64N(seconds: 0, nanoseconds: 0)
+        )
+        machine.start(now: Instant(nanoseconds: 0))
+        var calls: [Int] = []
+        for millisecond in 0..<500 {
+            let instant = Instant(nanoseconds: UInt64(millisecond) * 1_000_000)
+            machine.handleTimeout(now: Now(instant: instant, label: TAI64N(seconds: 1, nanoseconds: 0)))
+            while let action = machine.nextAction() { if case .send = action { calls.append(millisecond) } }
+        }
+        #expect(calls.count == 100)
+        // A hundred dice of 500 sides show some 90 different faces.
+        #expect(Set(calls).count > 60)
     }
 
     @Test("both initiate at once: the two agree on one pair", arguments: 1...10)
@@ -56,6 +88,44 @@ import VXWire
         nodes.run(milliseconds: 8_000)
         #expect(!nodes.bothEstablished)
         #expect(nodes.left.drops[.handshakeFailed, default: 0] >= 1)
+    }
+
+    @Test("another protocol version: a right mac1, a known key, and it fails authentication")
+    func otherVersion() throws {
+        for (version, answers) in [("vxseal/1", 1), ("vxseal/2", 0)] {
+            let (caller, called) = (StaticKeyPair(), StaticKeyPair())
+            let endpoints = [1, 2].map { Endpoint(address: .v4(IPv4Address(0xc000_0200 | $0)), port: 47890) }
+            let node = SimulatedNode(identity: called, endpoint: endpoints[1], peer: caller.publicKey, at: nil)
+            let pattern = HandshakePattern(
+                protocolName: HandshakeConstants.protocolName,
+                prologue: Array(version.utf8),
+                usesKEM: true
+            )
+            let now = Now(instant: Instant(nanoseconds: 1_000_000_000), label: TAI64N(seconds: 1, nanoseconds: 0))
+            let payload = InitiationPayload(timestamp: now.label, lanes: 1, generation: 0, features: 0)
+            guard
+                let handshake = InitiatorHandshake(
+                    pattern: pattern,
+                    identity: caller,
+                    peer: called.publicKey,
+                    secrets: .random(),
+                    payload: payload.bytes
+                )
+            else {
+                Issue.record("no initiation")
+                return
+            }
+            let message = HandshakeMessage.initiation(
+                sender: ReceiverIndex(7),
+                noise: handshake.message,
+                mac1Key: HandshakeMessage.mac1Key(for: called.publicKey),
+                cookie: nil
+            )
+            node.receive(message, from: endpoints[0], now: now)
+            node.settle(now)
+            #expect(node.sent.count == answers, "\(version)")
+            #expect(node.drops == (answers == 0 ? [.handshakeFailed: 1] : [:]), "\(version)")
+        }
     }
 
     @Test("a stranger: authentic to itself, unknown here")
