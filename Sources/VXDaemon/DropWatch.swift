@@ -86,8 +86,10 @@ struct DropTally {
         case .loopSuspected: "this node's own address arrives from a peer: two nodes share it, or there is a loop"
         case .counterExhausted: "a session's counters are used up"
         case .deviceFailed: "the device did not take frames"
+        case .keyMemoryExhausted: "no locked memory is left for another handshake; raise its limit (ulimit -l)"
         case .expiredKey, .handshakeLimited, .handshakeCrossed, .unknownRecord, .unknownControl, .shortFrame,
-            .invalidSource, .linkLocal, .hairpin, .tooBig, .noPeer, .noSession, .noEndpoint, .sendFailed, .mailboxFull:
+            .invalidSource, .linkLocal, .hairpin, .tooBig, .invalidOffload, .noPeer, .noSession, .noEndpoint,
+            .sendFailed, .mailboxFull:
             nil
         }
     }

@@ -17,6 +17,13 @@ import Testing
             ?? Bundle.module.bundleURL.deletingLastPathComponent().appendingPathComponent("vxseal").path
     }
 
+    /// The project's own directory.
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    /// Whether a process here may trace another, which strace needs.
+    private static let mayTrace = run(["strace", "-qq", "-o", "/dev/null", "true"], [:]).code == 0
+
     private static func run(_ words: [String], _ extra: [String: String]) -> (code: Int32, output: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -35,15 +42,26 @@ import Testing
     @Test(
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
-        arguments: ["startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "mtu", "lanes"]
+        arguments: [
+            "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge", "lanes",
+        ]
     )
-    func script(name: String) throws {
+    func script(name: String) throws { try play(name) }
+
+    @Test(
+        "killed before every step of a rotation",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: mayTrace, "this machine permits no tracing of processes, or strace is missing")
+    )
+    func crashes() throws { try play("crash") }
+
+    private func play(_ name: String) throws {
         let entrance = try #require(Self.entrance)
         let scripts = try #require(Bundle.module.url(forResource: "Scripts", withExtension: nil))
         let path = scripts.appendingPathComponent("\(name).sh").path
         let (code, output) = Self.run(
-            ["timeout", "-k", "5", "200", "unshare"] + entrance + ["bash", path],
-            ["VXSEAL": Self.binary]
+            ["timeout", "-k", "5", "300", "unshare"] + entrance + ["bash", path],
+            ["VXSEAL": Self.binary, "VXSEAL_ROOT": Self.root]
         )
         #expect(code == 0 && output.contains("PASSED"), "\(name).sh ended with \(code):\n\(output)")
     }

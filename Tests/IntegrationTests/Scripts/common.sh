@@ -5,6 +5,7 @@ work=$(mktemp -d)
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
 children=()
+declare -A daemons
 trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done; rm -rf "$work"' EXIT
 trap 'exit 1' TERM INT
 
@@ -58,9 +59,13 @@ genkey() {
 # up NAME: runs the daemon of $work/NAME.yaml in namespace NAME
 up() {
     ip netns exec "$1" "$VXSEAL" up --allow-volatile-state -c "$work/$1.yaml" 2>> "$work/$1.log" &
+    daemons[$1]=$!
     children+=($!)
     until_true 10 "$1 answers" "$VXSEAL" status --socket "$work/$1.sock"
 }
+
+# stop NAME SIGNAL: ends the daemon of a node, which was started by up
+stop() { kill "-$2" "${daemons[$1]}"; wait "${daemons[$1]}" 2>/dev/null || true; }
 
 status() { "$VXSEAL" status --json --socket "$work/$1.sock"; }
 # ask NAME EXPRESSION: of the status, as Python, in which `s` is the status and `p` its first peer
@@ -69,6 +74,34 @@ established() { [ "$(status "$1" | grep -c '"state" : "established"')" -ge "${2:
 dropped() { status "$1" | sed -n "s/.*\"$2\" : \([0-9]*\).*/\1/p"; }
 saw_drop() { [ "$(dropped "$1" "$2")" -gt "$3" ]; }
 reach() { ip netns exec "$1" ping -q -c 3 -i 0.05 -W 2 "${@:2}"; }
+
+# every_size FROM TO ADDRESS LARGEST...: UDP and TCP of every size from 0 bytes on, there and back
+every_size() {
+    local from=$1 to=$2 scripts
+    scripts=$(dirname "${BASH_SOURCE[0]}")
+    shift 2
+    ip netns exec "$to" python3 "$scripts/echo.py" serve 7777 & children+=($!)
+    until_true 5 "the echo listens" sh -c "ip netns exec $to ss -ltn | grep -q :7777"
+    while [ $# -gt 0 ]; do
+        ip netns exec "$from" python3 "$scripts/echo.py" ask "$1" 7777 "$2" || fail "every size from $from to $1"
+        shift 2
+    done
+    kill "${children[-1]}"; wait "${children[-1]}" 2>/dev/null || true
+}
+
+# all_answer FROM DEVICE GROUP ADDRESS...: a ping to a group reaches each of the addresses, and exactly once
+all_answer() {
+    local from=$1 device=$2 group=$3 address count
+    shift 3
+    # ping ends with the first answer to the sixth, so only five are counted.
+    ip netns exec "$from" ping -n -b -c 6 -i 0.2 -W 2 -I "$device" "$group" > "$work/group" 2>&1 || true
+    for address in "$@"; do
+        count=$(grep -cE "from $address(%$device)?: icmp_seq=[1-5] " "$work/group" || true)
+        [ "$count" = 5 ] || fail "$count answers of $address to 5 pings of $group: $(cat "$work/group")"
+    done
+}
+answer_groups() { ip netns exec "$1" sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0; }
+link_local() { ip -n "$1" -6 -o addr show dev "$2" scope link | sed 's/.*inet6 \([0-9a-f:]*\).*/\1/'; }
 
 head_of() {
     printf 'node: %s\nprivateKeyFile: %s.key\nstateDirectory: %s/state-%s\nadminSocket: %s/%s.sock\n' \

@@ -22,6 +22,13 @@ up n1
 until_true 10 "the kernel node answers" reach n1 10.99.0.9
 until_true 10 "over an IPv6 underlay" reach n1 fd99::9
 reach k -s 1422 -M do 10.99.0.1 >/dev/null || fail "full size from the kernel"
+every_size n1 k 10.99.0.9 1422 fd99::9 1382
+every_size k n1 10.99.0.1 1422 fd99::1 1382
+for n in n1 k; do answer_groups $n; done
+all_answer n1 vxp43 10.99.0.255 10.99.0.9
+all_answer k vx43 10.99.0.255 10.99.0.1
+all_answer n1 vxp44 ff02::1 "$(link_local k vx44)"
+all_answer k vx44 ff02::1 "$(link_local n1 vxp44)"
 for pair in "n1 k 10.99.0.9" "k n1 10.99.0.1"; do
     set -- $pair
     ip netns exec "$2" iperf3 -s -1 >/dev/null 2>&1 & children+=($!)

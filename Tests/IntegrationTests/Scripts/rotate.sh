@@ -42,26 +42,20 @@ new=$(status n1 | sed -n 's/.*"publicKey" : "\(.*\)".*/\1/p' | tail -1)
 [ ! -e "$work/n1.key.next" ] || fail "the next key's file is left behind"
 
 # A second rotation is refused while one is open, which it is as long as a peer is down; a kill does not end it.
-place() { for i in "${!names[@]}"; do [ "${names[$i]}" = "$1" ] && echo "$i"; done; }
-declare -A pids
-for i in "${!names[@]}"; do pids[${names[$i]}]=${children[$i]}; done
-stop() { kill "-$2" "${pids[$1]}"; wait "${pids[$1]}" 2>/dev/null || true; }
-again() { up "$1"; pids[$1]=${children[-1]}; }
 address() { ip -n n1 -o link show vxs42 | sed 's/.*ether \([0-9a-f:]*\) .*/\1/'; }
 mac=$(address)
 stop n9 TERM
 "$VXSEAL" rotate identity --socket "$work/n1.sock" > /dev/null || fail "a second rotation"
 "$VXSEAL" rotate identity --socket "$work/n1.sock" 2> "$work/refusal" && fail "a rotation while one is open"
 grep -q "open already; see: vxseal rotate status" "$work/refusal" || fail "$(cat "$work/refusal")"
-switched() { "$VXSEAL" rotate status --socket "$work/n1.sock" | grep -c " switched "; }
 until_true 20 "seven peers have switched" sh -c "[ \"\$($VXSEAL rotate status --socket $work/n1.sock | grep -c switched)\" = 7 ]"
 stop n1 KILL
 until_true 5 "the device of a killed daemon is gone" sh -c "! ip -n n1 link show vxs42"
-again n1
+up n1
 [ "$(address)" = "$mac" ] || fail "after a restart with another key the device has another MAC address"
 until_true 20 "the sessions are back" established n1 7
 until_true 20 "the rotation is still open" sh -c "$VXSEAL rotate status --socket $work/n1.sock | grep -q 'rotating to'"
-again n9
+up n9
 until_true 60 "the peer that was down has switched, and the old key is gone" \
     sh -c "$VXSEAL rotate status --socket $work/n1.sock | grep -q 'no rotation'"
 newest=$("$VXSEAL" pubkey < "$work/n1.key")
@@ -71,7 +65,7 @@ until_true 20 "traffic with the third key" reach n9 10.98.0.1
 # A peer that lost its state knows the first key alone: refused, told, and mended by hand.
 stop n8 TERM
 rm -r "$work/state-n8"
-again n8
+up n8
 until_true 30 "a call from a key that n8 does not know" saw_drop n8 unknownPeer 0
 "$VXSEAL" rotate accept n1 "$newest" --socket "$work/n8.sock" > /dev/null || fail "rotate accept"
 until_true 20 "traffic after rotate accept" reach n8 10.98.0.1
@@ -85,6 +79,6 @@ grep -q "state-n7/rotation is damaged" "$work/refusal" || fail "$(cat "$work/ref
 until_true 20 "seven peers have switched again" sh -c "[ \"\$($VXSEAL rotate status --socket $work/n1.sock | grep -c switched)\" = 7 ]"
 stop n1 TERM
 rm "$work/n1.key"; "$VXSEAL" genkey --output "$work/n1.key"
-again n1
+up n1
 grep -q "given up, since .*n1.key was replaced" "$work/n1.log" || fail "a replaced key file goes unnoticed"
 echo PASSED

@@ -12,13 +12,14 @@ for n in 1 2 3; do until_true 15 "n$n has both sessions" established "n$n" 2; do
 for size in 1 56 500 1386; do reach n1 -s $size -M do 10.98.0.2 >/dev/null || fail "IPv4, $size bytes"; done
 reach n1 -s 1366 -M do fd98::3 >/dev/null || fail "IPv6, full size"
 reach n2 -s 4000 10.98.0.3 >/dev/null || fail "fragments"
-ip netns exec n1 ping -q -c 2 -W 2 -I vxs42 ff02::1 >/dev/null || fail "multicast"
-ip netns exec n1 ping -q -c 2 -W 2 -b 10.98.0.255 >/dev/null 2>&1 || true
+every_size n1 n2 10.98.0.2 1386 fd98::2 1366
+for n in n1 n2 n3; do answer_groups $n; done
+all_answer n1 vxs42 10.98.0.255 10.98.0.2 10.98.0.3
+all_answer n2 vxs42 224.0.0.1 10.98.0.1 10.98.0.3
+all_answer n3 vxs42 ff02::1 "$(link_local n1 vxs42)" "$(link_local n2 vxs42)"
 "$VXSEAL" fdb --socket "$work/n1.sock" | grep -q "n2 .*learned" || fail "n1 has learned no station behind n2"
 "$VXSEAL" fdb --socket "$work/n1.sock" | grep -q "n3 .*learned" || fail "n1 has learned no station behind n3"
 
-ip netns exec n2 iperf3 -s -1 -p 5201 >/dev/null 2>&1 & children+=($!)
-until_true 5 "iperf3 listens" ip netns exec n1 bash -c 'exec 3<>/dev/tcp/10.98.0.2/5201' || true
 ip netns exec n2 iperf3 -s -1 -p 5202 >/dev/null 2>&1 & children+=($!)
 until_true 5 "iperf3 listens" sh -c "ip netns exec n2 ss -ltn | grep -q 5202"
 ip netns exec n1 iperf3 -c 10.98.0.2 -p 5202 -t 3 > "$work/iperf.log" 2>&1 & load=$!
@@ -43,13 +44,12 @@ ip -n wire link set pn2 down
 ip -n wire link set pn2 up
 until_true 30 "traffic after the underlay was down" reach n1 10.98.0.2
 
-victim=${children[1]}
-kill -9 "$victim"; wait "$victim" 2>/dev/null || true
+stop n2 KILL
 until_true 5 "the device of a killed daemon is gone" sh -c "! ip -n n2 link show vxs42"
 up n2
 until_true 20 "traffic after a restart" reach n1 10.98.0.2
 
-first=${children[0]}
+first=${daemons[n1]}
 kill -TERM "$first"; wait "$first" || fail "exit code after SIGTERM: $?"
 ip -n n1 link show vxs42 2>/dev/null && fail "the device outlived the daemon"
 [ ! -e "$work/n1.sock" ] || fail "the admin socket outlived the daemon"
