@@ -37,8 +37,10 @@ struct RotateIdentity: AsyncParsableCommand {
         commandName: "identity",
         abstract: "Make a new long-term key, state it to every peer, and take it into use.",
         discussion: """
-            Peers store the key before they acknowledge it, and are then called with it; frames flow on all the while. The
-            old key is answered to until every peer has switched, or the overlap is over.
+            Peers store the key before they acknowledge it, and are then called with it; frames flow on all the while. \
+            The old key is answered to until every peer has switched, or the overlap is over. What --wait shows as lost \
+            is what both ends have counted since the command; a peer reports every ten seconds, so it may hold what was \
+            lost just before.
             """
     )
 

@@ -86,7 +86,8 @@ struct DropTally {
         case .loopSuspected: "this node's own address arrives from a peer: two nodes share it, or there is a loop"
         case .counterExhausted: "a session's counters are used up"
         case .deviceFailed: "the device did not take frames"
-        case .keyMemoryExhausted: "no locked memory is left for another handshake; raise its limit (ulimit -l)"
+        case .keyMemoryExhausted:
+            "the kernel gives no memory for another handshake's keys; see vm.max_map_count and memory limits"
         case .expiredKey, .handshakeLimited, .handshakeCrossed, .unknownRecord, .unknownControl, .shortFrame,
             .invalidSource, .linkLocal, .hairpin, .tooBig, .invalidOffload, .noPeer, .noSession, .noEndpoint,
             .sendFailed, .mailboxFull:
