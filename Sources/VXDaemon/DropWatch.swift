@@ -86,10 +86,12 @@ struct DropTally {
         case .loopSuspected: "this node's own address arrives from a peer: two nodes share it, or there is a loop"
         case .counterExhausted: "a session's counters are used up"
         case .deviceFailed: "the device did not take frames"
+        case .invalidOffload: "the device gave super-frames that contradict themselves; try offloads: {tapTso: false}"
+        case .laneHandover: "datagrams of a lane arrive at another's thread faster than they are handed over"
         case .keyMemoryExhausted:
             "the kernel gives no memory for another handshake's keys; see vm.max_map_count and memory limits"
         case .expiredKey, .handshakeLimited, .handshakeCrossed, .unknownRecord, .unknownControl, .shortFrame,
-            .invalidSource, .linkLocal, .hairpin, .tooBig, .invalidOffload, .noPeer, .noSession, .noEndpoint,
+            .invalidSource, .linkLocal, .hairpin, .tooBig, .noPeer, .noSession, .noEndpoint,
             .sendFailed, .mailboxFull:
             nil
         }

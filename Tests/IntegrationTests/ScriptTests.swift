@@ -27,7 +27,9 @@ import Testing
     private static func run(_ words: [String], _ extra: [String: String]) -> (code: Int32, output: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = words
+        // The thread that this runs on blocks signals, and what it starts would inherit that: nothing in a script could be
+        // ended by SIGTERM, nor could the script.
+        process.arguments = ["--default-signal"] + words
         process.environment = ProcessInfo.processInfo.environment.merging(extra) { $1 }
         let pipe = Pipe()
         process.standardOutput = pipe
@@ -43,7 +45,8 @@ import Testing
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         arguments: [
-            "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge", "lanes",
+            "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge",
+            "lanes",
         ]
     )
     func script(name: String) throws { try play(name) }

@@ -84,7 +84,13 @@ final class TwoGateways {
         }
         rightCounters = PairCounters(threads: 1, receiveLanes: 1)
         left.install(
-            parameters(100, 200, keys(first, second), isInitiator: true, counters: PairCounters(threads: 1, receiveLanes: 1))
+            parameters(
+                100,
+                200,
+                keys(first, second),
+                isInitiator: true,
+                counters: PairCounters(threads: 1, receiveLanes: 1)
+            )
         )
         right.install(parameters(200, 100, keys(second, first), isInitiator: false, counters: rightCounters))
         left.activate(ReceiverIndex(100), announce: false, now: now)

@@ -111,8 +111,8 @@ import VXWire
             _ = nodes.send(to: TwoGateways.broadcast, from: source)
         }
         let dropped = Int(nodes.left.drops[.noSession])
-        // A frame of 21 bytes takes 32, with its length and its network.
-        #expect(count - dropped == (256 << 10) / 32)
+        // A frame of 21 bytes takes 48, with what is kept beside it.
+        #expect(count - dropped == (256 << 10) / 48)
         nodes.connect()
         var numbers: [Int] = []
         while true {
