@@ -21,7 +21,7 @@ check_shrink() { # COMMAND THAT SETS THE PATH'S MTU TO ITS ARGUMENT
     reach $left -s 1386 -M do 10.98.0.2 > /dev/null || fail "full size before"
     ip netns exec $right iperf3 -s -1 -p 5201 > /dev/null 2>&1 & children+=($!)
     until_true 5 "iperf3 listens" sh -c "ip netns exec $right ss -ltn | grep -q 5201"
-    ip netns exec $left iperf3 -c 10.98.0.2 -p 5201 -t 25 -J > "$work/iperf.json" 2>&1 & load=$!
+    ip netns exec $left iperf3 -c 10.98.0.2 -p 5201 -t 45 -J > "$work/iperf.json" 2>&1 & load=$!; children+=("$load")
     "$1" 1400
     until_true 30 "n1 finds the smaller path" path_within n1 1392 1400
     until_true 30 "n2 finds the smaller path" path_within n2 1392 1400

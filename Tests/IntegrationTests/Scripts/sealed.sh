@@ -22,7 +22,7 @@ all_answer n3 vxs42 ff02::1 "$(link_local n1 vxs42)" "$(link_local n2 vxs42)"
 
 ip netns exec n2 iperf3 -s -1 -p 5202 >/dev/null 2>&1 & children+=($!)
 until_true 5 "iperf3 listens" sh -c "ip netns exec n2 ss -ltn | grep -q 5202"
-ip netns exec n1 iperf3 -c 10.98.0.2 -p 5202 -t 3 > "$work/iperf.log" 2>&1 & load=$!
+ip netns exec n1 iperf3 -c 10.98.0.2 -p 5202 -t 3 > "$work/iperf.log" 2>&1 & load=$!; children+=("$load")
 for _ in 1 2 3 4 5; do
     before=$(status n1 | grep -o '"handshakes" : [0-9]*' | head -1 | grep -o '[0-9]*$')
     "$VXSEAL" rotate session n2 --socket "$work/n1.sock" >/dev/null
