@@ -12,8 +12,13 @@ struct PortOpener {
     private static let senderPorts: ClosedRange<UInt16> = 49152...65535
     private static let sendersPerFamily = 16
 
-    private func options(reusePort: Bool = false, fragmentation: Bool = false) -> UDPSocketOptions {
+    private func options(
+        reusePort: Bool = false,
+        fragmentation: Bool = false,
+        receivesRuns: Bool = false
+    ) -> UDPSocketOptions {
         var options = UDPSocketOptions()
+        options.receivesRuns = receivesRuns
         options.reusePort = reusePort
         options.fragmentation = fragmentation
         options.mark = configuration.firewallMark
@@ -42,9 +47,8 @@ struct PortOpener {
             _ = try UDPSocket(bind: endpoint, options: options())
             let first = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
             for place in 0..<lanes.count {
-                let socket = try UDPSocket(bind: endpoint, options: options(reusePort: true))
-                if configuration.offloads.udpGro { _ = socket.receiveRuns() }
-                lanes[place].sealed.append(socket)
+                let options = options(reusePort: true, receivesRuns: configuration.offloads.udpGro)
+                lanes[place].sealed.append(try UDPSocket(bind: endpoint, options: options))
             }
             try first.steerLanes(threads: lanes.count)
             handshake.append(first)
@@ -70,9 +74,12 @@ struct PortOpener {
         for endpoint in configuration.plaintextListen {
             _ = try UDPSocket(bind: endpoint, options: options())
             for place in 0..<lanes.count {
-                let socket = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
-                if configuration.offloads.udpGro { _ = socket.receiveRuns() }
-                lanes[place].plaintext.append(socket)
+                let options = options(
+                    reusePort: true,
+                    fragmentation: true,
+                    receivesRuns: configuration.offloads.udpGro
+                )
+                lanes[place].plaintext.append(try UDPSocket(bind: endpoint, options: options))
             }
         }
         for place in 0..<lanes.count { try openSenders(of: &lanes[place]) }
@@ -109,7 +116,7 @@ struct PortOpener {
             for place in 0..<lanes[lane].devices.count { taps.formIntersection(lanes[lane].devices[place].offloads) }
             for place in 0..<lanes[lane].sealed.count {
                 sendsRuns = sendsRuns && lanes[lane].sealed[place].sendsRuns()
-                receivesRuns = receivesRuns && (!wanted.udpGro || lanes[lane].sealed[place].receiveRuns())
+                receivesRuns = receivesRuns && lanes[lane].sealed[place].receivesRuns
             }
         }
         let has: [String: Bool] = [

@@ -85,12 +85,7 @@ struct FrameCoalescer: ~Copyable {
             _ = batch.append(frame, count: count, network: network, offload: VirtioNetHeader())
             return
         }
-        let offload =
-            checksum == .partial
-            ? VirtioNetHeader(
-                checksumStart: UInt16(truncatingIfNeeded: packet.transport),
-                checksumOffset: UInt16(truncatingIfNeeded: packet.checksumOffset)
-            ) : VirtioNetHeader()
+        let offload = checksum == .partial ? packet.partialOffload : VirtioNetHeader()
         guard packet.isTCP ? joinsTCP : joinsUDP else {
             _ = batch.append(frame, count: count, network: network, offload: offload)
             return
@@ -329,16 +324,6 @@ struct FrameCoalescer: ~Copyable {
         if !packet.isTCP { transport.storeBigEndian(UInt16(truncatingIfNeeded: length), at: 4) }
         let pseudo = InnerPacket.pseudoHeaderSum(header, isIPv6: packet.isIPv6, isTCP: packet.isTCP)
         transport.storeBigEndian(InternetChecksum.fold(pseudo &+ UInt64(length)), at: packet.checksumOffset)
-        var offload = VirtioNetHeader(
-            checksumStart: UInt16(truncatingIfNeeded: packet.transport),
-            checksumOffset: UInt16(truncatingIfNeeded: packet.checksumOffset)
-        )
-        offload.segmentation =
-            !packet.isTCP
-            ? VirtioNetHeader.Segmentation.udp
-            : packet.isIPv6 ? VirtioNetHeader.Segmentation.tcp6 : VirtioNetHeader.Segmentation.tcp4
-        offload.segmentSize = UInt16(truncatingIfNeeded: run.pointee.count &- packet.payload)
-        offload.headerLength = UInt16(truncatingIfNeeded: packet.payload)
-        run.pointee.offload = offload
+        run.pointee.offload = packet.superFrameOffload(segmentSize: run.pointee.count &- packet.payload)
     }
 }

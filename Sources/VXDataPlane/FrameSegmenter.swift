@@ -15,9 +15,9 @@ struct FrameSegmenter {
     /// Bytes behind them in the super-frame.
     let payloadLength: Int
     /// Payload bytes of each segment but the last.
-    let segmentSize: Int
+    private(set) var segmentSize: Int
     /// How many segments there are.
-    let count: Int
+    private(set) var count: Int
     /// A receiver finds the checksum by its own parse: there are no extension headers.
     let isPlain: Bool
     private let network: Int
@@ -106,22 +106,15 @@ struct FrameSegmenter {
         }
     }
 
-    /// The same super-frame in smaller segments, for a path that carries less. UDP keeps its boundaries.
-    init?(_ other: FrameSegmenter, largestFrame: Int) {
-        guard other.isTCP, largestFrame > other.headerLength else { return nil }
-        isTCP = true
-        isIPv6 = other.isIPv6
-        isPlain = other.isPlain
-        headerLength = other.headerLength
-        payloadLength = other.payloadLength
-        network = other.network
-        transport = other.transport
-        sequence = other.sequence
-        identification = other.identification
-        pseudoSum = other.pseudoSum
-        headerSum = other.headerSum
-        segmentSize = min(other.segmentSize, largestFrame &- other.headerLength)
+    /// Cuts smaller, for a path that carries less. UDP keeps its boundaries.
+    /// - Returns: false when the path carries no payload at all behind these headers.
+    @inline(__always)
+    mutating func fit(_ largestFrame: Int) -> Bool {
+        guard isTCP, headerLength &+ segmentSize > largestFrame else { return true }
+        guard largestFrame > headerLength else { return false }
+        segmentSize = largestFrame &- headerLength
         count = (payloadLength &+ segmentSize &- 1) / segmentSize
+        return true
     }
 
     /// Where a segment's payload stands in the super-frame, from the frame's start.

@@ -67,6 +67,28 @@ struct InnerPacket {
         }
     }
 
+    /// What the kernel is told of the frame when its checksum is partial.
+    @inline(__always)
+    var partialOffload: VirtioNetHeader {
+        VirtioNetHeader(
+            checksumStart: UInt16(truncatingIfNeeded: transport),
+            checksumOffset: UInt16(truncatingIfNeeded: checksumOffset)
+        )
+    }
+
+    /// What the kernel is told of the frame when it stands for segments of so many payload bytes.
+    @inline(__always)
+    func superFrameOffload(segmentSize: Int) -> VirtioNetHeader {
+        var offload = partialOffload
+        offload.segmentation =
+            !isTCP
+            ? VirtioNetHeader.Segmentation.udp
+            : isIPv6 ? VirtioNetHeader.Segmentation.tcp6 : VirtioNetHeader.Segmentation.tcp4
+        offload.segmentSize = UInt16(clamping: segmentSize)
+        offload.headerLength = UInt16(truncatingIfNeeded: payload)
+        return offload
+    }
+
     /// Where the network header stands behind any tags, and the EtherType that says what it is.
     @inline(__always)
     static func networkHeader(_ frame: UnsafeRawPointer, count: Int) -> (offset: Int, type: UInt16)? {

@@ -1,3 +1,5 @@
+import VXWire
+
 /// Which ways of handling many packets as one a lane uses. Each can be switched off, and correct delivery does not depend on
 /// any.
 public struct PacketOffloads: Sendable {
@@ -26,9 +28,8 @@ public struct PacketOffloads: Sendable {
         return offloads
     }
 
-    /// What a handshake announces of them (protocol.md, 2): bit 0, checksum-partial accepted; bit 1, aggregation accepted.
-    public var features: UInt8 { (elidesChecksums ? Self.partialChecksums : 0) | Self.aggregation }
-
-    static let partialChecksums: UInt8 = 1
-    static let aggregation: UInt8 = 2
+    /// What a handshake announces of them, as `SessionFeatures`.
+    public var features: UInt8 {
+        (elidesChecksums ? SessionFeatures.partialChecksums : 0) | SessionFeatures.aggregation
+    }
 }

@@ -14,7 +14,7 @@ public struct SessionParameters: Sendable {
     public let keys: TransportKeySet
     /// The initiator may send at once; the responder only after key confirmation.
     public let isInitiator: Bool
-    /// What both sides take (protocol.md, 2): bit 0, partial checksums; bit 1, several frames in a datagram.
+    /// What both sides take, as `SessionFeatures`.
     public let features: UInt8
     /// When the handshake ended; REJECT_AFTER_TIME counts from here.
     public let createdAt: Instant
@@ -87,8 +87,8 @@ struct TransportSession: ~Copyable {
         remoteIndex = parameters.remoteIndex
         createdAt = parameters.createdAt
         isInitiator = parameters.isInitiator
-        takesPartialChecksums = parameters.features & PacketOffloads.partialChecksums != 0
-        takesAggregates = parameters.features & PacketOffloads.aggregation != 0
+        takesPartialChecksums = parameters.features & SessionFeatures.partialChecksums != 0
+        takesAggregates = parameters.features & SessionFeatures.aggregation != 0
         pairCounters = parameters.counters
         counters = pairCounters.session(thread: lane)
         keys = parameters.keys

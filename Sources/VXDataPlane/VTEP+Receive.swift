@@ -248,14 +248,8 @@ extension VTEP {
         network: Int,
         packet: InnerPacket
     ) {
-        var offload = VirtioNetHeader(
-            checksumStart: UInt16(truncatingIfNeeded: packet.transport),
-            checksumOffset: UInt16(truncatingIfNeeded: packet.checksumOffset)
-        )
         let headers = packet.payload - packet.network
-        offload.segmentation = packet.isIPv6 ? VirtioNetHeader.Segmentation.tcp6 : VirtioNetHeader.Segmentation.tcp4
-        offload.headerLength = UInt16(truncatingIfNeeded: packet.payload)
-        offload.segmentSize = UInt16(clamping: max(networks[network].largestPacket - headers, 1))
+        let offload = packet.superFrameOffload(segmentSize: max(networks[network].largestPacket - headers, 1))
         _ = delivered.append(frame, count: count, network: network, offload: offload)
     }
 

@@ -177,10 +177,7 @@ extension VTEP {
     ) -> Progress {
         guard var segmenter = cursor.segmenter else { return .finished }
         let largest = peers[place].largestFrame
-        if segmenter.isTCP, segmenter.headerLength &+ segmenter.segmentSize > largest {
-            guard let smaller = FrameSegmenter(segmenter, largestFrame: largest) else { return drop(.tooBig) }
-            segmenter = smaller
-        }
+        guard segmenter.fit(largest) else { return drop(.tooBig) }
         let isPartial = segmenter.isPlain && session.pointee.takesPartialChecksums
         let header = segmenter.headerLength
         var number = cursor.nextSegment

@@ -85,9 +85,4 @@ public enum HandshakeConstants {
     /// Datagrams of a black lane's trial; and when the lane has surely sent them (its counters are seen every 200 ms).
     static let laneTrialDatagrams = 3
     static let laneTrialSettling = Interval.milliseconds(500)
-
-    /// Feature bit 1: more than one record in a datagram is accepted.
-    public static let aggregation: UInt8 = 0x02
-    /// Feature bit: inner TCP and UDP checksums may arrive partial.
-    public static let partialChecksums: UInt8 = 0x01
 }

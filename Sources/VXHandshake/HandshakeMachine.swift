@@ -49,7 +49,7 @@ public struct HandshakeMachine: ~Copyable {
         successor: StaticKeyPair? = nil,
         name: String,
         lanes: UInt8,
-        features: UInt8 = HandshakeConstants.aggregation | HandshakeConstants.partialChecksums,
+        features: UInt8 = SessionFeatures.aggregation | SessionFeatures.partialChecksums,
         peers: [HandshakePeer],
         state: DurableState = DurableState(),
         lastTimestamp: TAI64N,

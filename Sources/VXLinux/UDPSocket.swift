@@ -10,6 +10,8 @@ public struct UDPSocketOptions: Sendable {
     public var fragmentation = false
     /// Bytes of receive and send buffer to ask for; the kernel may grant less without CAP_NET_ADMIN.
     public var bufferSize: CInt = 8 << 20
+    /// The kernel hands over runs of equal datagrams of one flow as one, where it knows how (UDP_GRO, udp(7)).
+    public var receivesRuns = false
     /// SO_MARK, 0 for none.
     public var mark: UInt32 = 0
     /// SO_BINDTODEVICE.
@@ -27,6 +29,8 @@ public struct UDPSocket: ~Copyable {
     public let isIPv6: Bool
     /// The bound port.
     public let port: UInt16
+    /// Runs are received, as the options asked.
+    public let receivesRuns: Bool
 
     /// Opens and binds.
     /// - Throws: the call that failed; for an address in use with the way to find who has it.
@@ -57,6 +61,7 @@ public struct UDPSocket: ~Copyable {
         if named < 0 { throw .last("getsockname", "\(endpoint)") }
         port = address.endpoint.port
         self.isIPv6 = isIPv6
+        receivesRuns = options.receivesRuns && vx_set_option(number, CInt(IPPROTO_UDP), CInt(VX_UDP_GRO), 1) == 0
         descriptor = file
     }
 
@@ -110,12 +115,6 @@ public struct UDPSocket: ~Copyable {
         if vx_attach_lane_steering(descriptor.rawValue, UInt32(threads)) < 0 {
             throw .last("setsockopt SO_ATTACH_REUSEPORT_CBPF", "port \(port)")
         }
-    }
-
-    /// Has the kernel hand over runs of equal datagrams of one flow as one (UDP_GRO, udp(7)).
-    /// - Returns: false where the kernel does not know it.
-    public func receiveRuns() -> Bool {
-        vx_set_option(descriptor.rawValue, CInt(IPPROTO_UDP), CInt(VX_UDP_GRO), 1) == 0
     }
 
     /// Whether the kernel sends runs of equal datagrams for one call (UDP_SEGMENT, udp(7)); 0 switches nothing on.
