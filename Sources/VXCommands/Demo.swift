@@ -56,7 +56,7 @@ struct Demo: AsyncParsableCommand {
         let signals = onEndBySignal { kill(inner, SIGTERM) }
         process.waitUntilExit()
         for source in signals { source.cancel() }
-        if process.terminationStatus != 0 { throw ExitCode(1) }
+        if process.terminationStatus != 0 { throw ExitCode(process.terminationStatus == 130 ? 130 : 1) }
     }
 }
 

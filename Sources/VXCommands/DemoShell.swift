@@ -49,7 +49,7 @@ final class DemoShell {
 
         /// Ends what runs, the daemons so that they clean up, and removes the files.
         func takeDown() {
-            let processes = processes.all
+            let processes = processes.end()
             for process in processes { kill(process, SIGTERM) }
             for process in processes { waitForEnd(of: process) }
             try? FileManager.default.removeItem(atPath: directory)
@@ -65,7 +65,15 @@ final class DemoShell {
     /// The processes that were started, for an end by signal.
     fileprivate final class ProcessList: Sendable {
         private let list = Mutex<[pid_t]>([])
-        var all: [pid_t] { list.withLock { $0 } }
+        private let hasEnded = Atomic(false)
+        var isEnded: Bool { hasEnded.load(ordering: .acquiring) }
+
+        /// What was started, and is ended from now on.
+        func end() -> [pid_t] {
+            hasEnded.store(true, ordering: .releasing)
+            return list.withLock { $0 }
+        }
+
         func add(_ process: Process) { list.withLock { $0.append(process.processIdentifier) } }
         func remove(_ process: Process) { list.withLock { $0.removeAll { $0 == process.processIdentifier } } }
     }
@@ -110,6 +118,9 @@ final class DemoShell {
     func must(_ line: String) throws {
         guard run(line).isGood else { throw CommandFailure("error: the demonstration could not run: \(line)") }
     }
+
+    /// The demonstration was interrupted: what fails now says nothing.
+    var isEnded: Bool { processes.isEnded }
 
     func scene(directory: String) -> Scene { Scene(processes: processes, directory: directory) }
 

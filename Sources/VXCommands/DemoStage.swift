@@ -25,6 +25,7 @@ final class DemoStage {
     }
 
     private func note(_ what: String, _ seen: String, _ isGood: Bool) {
+        guard !shell.isEnded else { return }
         rows.append((what, seen, isGood))
         Terminal.say("  \(isGood ? "ok  " : "FAIL")  \(what): \(seen)")
     }

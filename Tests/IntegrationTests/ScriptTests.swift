@@ -39,7 +39,7 @@ import Testing
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         arguments: [
-            "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge",
+            "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge", "demo",
             "lanes",
         ]
     )
