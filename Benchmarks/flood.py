@@ -1,6 +1,6 @@
-"""Sends initiations with a right mac1 from spoofed sources as fast as one core can.
+"""Sends initiations with a right mac1 from spoofed sources: 100,000 a second, or what one core can.
 
-usage: flood.py DEVICE MAC ADDRESS PUBLIC-KEY DELAY SECONDS
+usage: flood.py DEVICE MAC ADDRESS PUBLIC-KEY DELAY SECONDS [PER-SECOND]
 """
 import base64
 import hashlib
@@ -10,7 +10,8 @@ import struct
 import sys
 import time
 
-device, mac, address, key, delay, seconds = sys.argv[1:]
+device, mac, address, key, delay, seconds = sys.argv[1:7]
+per_second = int(sys.argv[7]) if len(sys.argv) > 7 else 100_000
 mac1_key = hashlib.blake2b(b"vxseal mac1" + base64.b64decode(key), digest_size=32).digest()
 
 
@@ -47,4 +48,5 @@ while time.monotonic() < end:
         except OSError:
             pass
     sent += 64
+    time.sleep(max(0, start + sent / per_second - time.monotonic()))
 print(f"sent {int(sent / (time.monotonic() - start))}", flush=True)

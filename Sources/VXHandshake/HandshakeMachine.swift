@@ -20,6 +20,7 @@ public struct HandshakeMachine: ~Copyable {
     let peers: [PeerMachine]
     var state: DurableState
     var cookies = CookieChecker()
+    var gate = FloodGate()
     /// What waits for the state's number to be on disk.
     var afterStore: [UInt64: AfterStore] = [:]
     var isPromoting = false

@@ -12,12 +12,16 @@ final class HandshakeLoop: @unchecked Sendable {
     let board: StatusBoard
     private var machine: HandshakeMachine
     private let sockets: OwnedArray<UDPSocket>
+    private var receiving: DatagramVector
     private let events: EventLoop
+    /// The mailbox alone: under load the sockets are looked at every `loadTick`, not at every datagram.
+    private let eventsUnderLoad: EventLoop
     private let services: HandshakeServices
     /// The largest datagram that the lanes make.
     private let largestDatagram: Int
     private var established: Set<PeerIndex> = []
     private var nextRouteCheck = Instant(nanoseconds: 0)
+    private var nextActivitySample = Instant(nanoseconds: 0)
     private var loadedUntil = Instant(nanoseconds: 0)
     private var lanes: [Mailbox<LaneCommand>] = []
     private var pairs: [ReceiverIndex: LanePair] = [:]
@@ -34,10 +38,15 @@ final class HandshakeLoop: @unchecked Sendable {
 
     /// How often the timers look at the lanes' counters; the timers of protocol.md, 4 count whole seconds.
     private static let tick = 200
-    /// Datagrams taken before the other work gets its turn.
-    private static let datagramsPerTurn = 64
-    /// After a turn that did not empty the socket, initiations need a cookie for this long.
+    /// Datagrams taken by one call. When so many wait, they come faster than they are worked on.
+    private static let datagramsPerCall = 64
+    /// Calls before the other work gets its turn; under load a turn ends so too.
+    private static let callsPerTurn = 16
+    /// After so many waited, initiations need a cookie for this long.
     private static let loadTime = Interval.seconds(1)
+    /// How often the sockets are looked at under load, in milliseconds. Each datagram of a flood would otherwise wake this
+    /// thread, and take the core from a lane; the least buffer that the kernel grants holds what comes meanwhile.
+    private static let loadTick = 1
     /// How often the interfaces towards the peers are asked for their MTU.
     private static let routeCheckTime = Interval.seconds(10)
 
@@ -52,8 +61,16 @@ final class HandshakeLoop: @unchecked Sendable {
         let events = try EventLoop()
         try events.add(mailbox.wakeUp.descriptor, token: 0)
         for place in 0..<sockets.count { try events.add(sockets[place].descriptor, token: UInt64(place + 1)) }
+        let eventsUnderLoad = try EventLoop()
+        try eventsUnderLoad.add(mailbox.wakeUp.descriptor, token: 0)
         self.mailbox = mailbox
         self.events = events
+        self.eventsUnderLoad = eventsUnderLoad
+        receiving = DatagramVector(
+            receiving: Self.datagramsPerCall,
+            datagramSize: MessageType.initiation.size,
+            headroom: 0
+        )
         self.machine = machine
         self.sockets = sockets
         self.services = services
@@ -71,11 +88,17 @@ final class HandshakeLoop: @unchecked Sendable {
         var ready = EventLoop.ReadyList(capacity: 8)
         machine.start(now: Clocks.bootTime())
         while !isStopping {
-            events.wait(into: &ready, timeoutMilliseconds: waitingTime())
+            let isUnderLoad = isUnderLoad
+            if isUnderLoad {
+                eventsUnderLoad.wait(into: &ready, timeoutMilliseconds: Self.loadTick)
+            } else {
+                events.wait(into: &ready, timeoutMilliseconds: waitingTime())
+            }
             if clockGuard.hasJumped() { erase() }
             for place in 0..<ready.count {
                 if ready[place] == 0 { readMailbox() } else { readSocket(Int(ready[place]) - 1) }
             }
+            if isUnderLoad { for place in 0..<sockets.count { readSocket(place) } }
             sampleActivity()
             checkRoutes()
             machine.handleTimeout(now: now())
@@ -92,14 +115,27 @@ final class HandshakeLoop: @unchecked Sendable {
         return min(Self.tick, Int(clamping: left))
     }
 
+    private var isUnderLoad: Bool { Clocks.bootTime() < loadedUntil }
+
     private func readSocket(_ place: Int) {
-        let isUnderLoad = Clocks.bootTime() < loadedUntil
-        for _ in 0..<Self.datagramsPerTurn {
-            guard let (datagram, source) = sockets[place].receive(limit: MessageType.initiation.size) else { return }
-            machine.handleDatagram(datagram, from: source, isUnderLoad: isUnderLoad, now: now())
-            carryOut()
+        for _ in 0..<Self.callsPerTurn {
+            let count = receiving.receive(on: sockets[place])
+            if count == receiving.capacity { loadedUntil = Clocks.bootTime() + Self.loadTime }
+            let isUnderLoad = isUnderLoad
+            for number in 0..<count { handle(number, isUnderLoad: isUnderLoad) }
+            if count < receiving.capacity { return }
         }
-        loadedUntil = Clocks.bootTime() + Self.loadTime
+    }
+
+    /// Takes one of the datagrams that were received.
+    private func handle(_ number: Int, isUnderLoad: Bool) {
+        if receiving.isTruncated(number) { return drops.count(.malformed) }
+        let bytes = UnsafeRawBufferPointer(start: receiving.base(number), count: receiving.length(number))
+        let source = receiving.source(number)
+        if !isUnderLoad || machine.admitsUnderLoad(bytes.bytes, from: source, now: Clocks.bootTime()) {
+            machine.handleDatagram([UInt8](bytes), from: source, isUnderLoad: isUnderLoad, now: now())
+        }
+        carryOut()
     }
 
     private func checkRoutes() {
@@ -169,6 +205,9 @@ final class HandshakeLoop: @unchecked Sendable {
     }
 
     private func sampleActivity() {
+        let time = Clocks.bootTime()
+        guard time >= nextActivitySample else { return }
+        nextActivitySample = time + .milliseconds(UInt64(Self.tick / 2))
         for (index, pair) in pairs {
             var activity = PairActivity()
             for thread in lanes.indices {

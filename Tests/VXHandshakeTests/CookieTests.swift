@@ -74,4 +74,45 @@ import VXWire
         nodes.advance(milliseconds: 120_000)
         #expect(try #require(answer(second))[0] == 3)
     }
+
+    /// Whether the left node, which knows where the right one is, looks into a message while it is flooded.
+    private func isLookedInto(_ message: [UInt8], from source: Endpoint, after milliseconds: UInt64 = 0) -> Bool {
+        let time = nodes.now.instant + .milliseconds(milliseconds)
+        let isAdmitted = nodes.left.machine.admitsUnderLoad(message.span.bytes, from: source, now: time)
+        nodes.left.settle(nodes.now)
+        return isAdmitted
+    }
+
+    private func stranger(_ number: Int) -> Endpoint {
+        Endpoint(address: .v4(IPv4Address(0xc612_0000 + UInt32(number))), port: 47890)
+    }
+
+    @Test("of a spoofed flood a fixed number a second is looked into, with and without mac2, whoever sends how much")
+    func flood() throws {
+        nodes.advance(milliseconds: 100)
+        var message = try initiation()
+        for place in [message.count, message.count - 1] {
+            if place < message.count { message[place] = 1 }
+            let admitted = (0..<100_000).count {
+                isLookedInto(message, from: stranger($0), after: UInt64($0) / 100)
+            }
+            #expect((5000...5600).contains(admitted), "\(admitted) in one second")
+        }
+        #expect(nodes.left.drops[.rateLimited, default: 0] > 180_000)
+    }
+
+    @Test("under a spoofed flood a peer's initiation and the answer to an own one are looked into all the same")
+    func peersUnderFlood() throws {
+        nodes.advance(milliseconds: 100)
+        let message = try initiation()
+        let response = answer(message, isUnderLoad: false)
+        for number in 0..<10_000 { _ = isLookedInto(message, from: stranger(number)) }
+        #expect(!isLookedInto(message, from: stranger(0)), "the budget is spent")
+        #expect(isLookedInto(message, from: nodes.right.endpoint))
+        var forged = try #require(response)
+        #expect(isLookedInto(forged, from: stranger(1)), "whatever the source: the index is one's own")
+        forged[8] ^= 1
+        #expect(!isLookedInto(forged, from: nodes.right.endpoint))
+        #expect(nodes.left.drops[.unexpectedResponse] == 1)
+    }
 }
