@@ -45,6 +45,8 @@ public struct DeliveryBatch: ~Copyable {
     public private(set) var count = 0
     /// Bytes in all of them.
     public private(set) var bytes = 0
+    /// How many frames came that no TCP will send again when their reader's socket is full.
+    public private(set) var datagrams = 0
     private let links: UnsafeMutablePointer<Link>
     private var linkCount = 0
     /// What `pieces(of:)` answers with: vnet header, first frame, payloads.
@@ -86,6 +88,10 @@ public struct DeliveryBatch: ~Copyable {
         count &+= 1
         return count &- 1
     }
+
+    /// Notes that a frame which holds no TCP was added.
+    @inline(__always)
+    mutating func noteDatagram() { datagrams &+= 1 }
 
     /// Adds a payload behind a run.
     @inline(__always)
@@ -139,5 +145,6 @@ public struct DeliveryBatch: ~Copyable {
         count = 0
         linkCount = 0
         bytes = 0
+        datagrams = 0
     }
 }

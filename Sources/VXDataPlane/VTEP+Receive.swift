@@ -224,6 +224,7 @@ extension VTEP {
                 return deliverSuperFrame(frame, count: count, network: network, packet: packet)
             }
         }
+        if packet?.isTCP != true { delivered.noteDatagram() }
         coalescer.add(frame, count: count, network: network, checksum: checksum, packet: packet, to: &delivered)
     }
 

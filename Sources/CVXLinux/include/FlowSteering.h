@@ -1,6 +1,6 @@
 // The eBPF program that picks a TAP queue for a frame (TUNSETSTEERINGEBPF): a hash over the addresses of an IPv4 or IPv6
-// packet and, but for fragments, the ports of TCP and UDP; over MAC addresses and EtherType for the rest. One VLAN tag in
-// the frame is looked past. The kernel takes the result modulo the number of queues. A frame that ends too early is given
+// packet and, but for fragments, the ports of TCP and UDP; over MAC addresses and EtherType for the rest. Both directions of
+// a flow give the same, so that its answers wake no second lane. One VLAN tag in the frame is looked past. The kernel takes the result modulo the number of queues. A frame that ends too early is given
 // to queue 0 by the load instructions themselves.
 #ifndef VX_FLOW_STEERING_H
 #define VX_FLOW_STEERING_H
@@ -27,29 +27,34 @@
 #define VX_MIX \
     VX_OP(BPF_ALU | BPF_XOR | BPF_X, 8, 0, 0, 0), VX_ALU(BPF_MUL, 8, 0x85ebca6b), \
     VX_OP(BPF_ALU | BPF_MOV | BPF_X, 9, 8, 0, 0), VX_ALU(BPF_RSH, 9, 15), VX_OP(BPF_ALU | BPF_XOR | BPF_X, 8, 9, 0, 0)
-#define VX_MIX_IP(offset) VX_LOAD_IP(BPF_W, offset), VX_MIX
+// Four and ten: both directions of a flow give the same. r0 + what was loaded before it; the ports of a word, mixed.
+#define VX_SUM(first, second) \
+    first, VX_OP(BPF_ALU | BPF_MOV | BPF_X, 9, 0, 0, 0), second, VX_OP(BPF_ALU | BPF_ADD | BPF_X, 0, 9, 0, 0)
+#define VX_MIX_PORTS(offset) \
+    VX_LOAD_IP(BPF_W, offset), VX_OP(BPF_ALU | BPF_MOV | BPF_X, 9, 0, 0, 0), VX_ALU(BPF_RSH, 9, 16), \
+    VX_ALU(BPF_AND, 0, 0xffff), VX_OP(BPF_ALU | BPF_ADD | BPF_X, 0, 9, 0, 0), VX_MIX
+#define VX_MIX_PAIR(first, second) VX_SUM(VX_LOAD_IP(BPF_W, first), VX_LOAD_IP(BPF_W, second)), VX_MIX
 
 // Attaches the program to the device of a TAP queue. -1 with errno where bpf(2) or the ioctl is refused.
 static inline int vx_tun_steer_flows(int fd) {
     static const struct bpf_insn code[] = {
         /*   0 */ VX_COPY(6, 1), VX_SET(7, 14), VX_SET(8, 0), VX_LOAD(BPF_H, 12),
         /*   4 */ VX_IF(0x8100, 1), VX_UNLESS(0x88a8, 2), VX_SET(7, 18), VX_LOAD(BPF_H, 16),
-        /*   8 */ VX_IF(0x0800, 19), VX_IF(0x86dd, 47),
+        /*   8 */ VX_IF(0x0800, 16), VX_IF(0x86dd, 45),
         // Neither: EtherType, and the last four bytes of either address.
-        /*  10 */ VX_MIX, VX_LOAD(BPF_W, 2), VX_MIX, VX_LOAD(BPF_W, 8), VX_MIX, VX_GO(86),
+        /*  10 */ VX_MIX, VX_SUM(VX_LOAD(BPF_W, 2), VX_LOAD(BPF_W, 8)), VX_MIX, VX_GO(79),
         // IPv4: addresses; a fragment ends here; protocol; ports behind the options.
-        /*  28 */ VX_MIX_IP(12), VX_MIX_IP(16),
-        /*  40 */ VX_LOAD_IP(BPF_H, 6), VX_ALU(BPF_AND, 0, 0x3fff), VX_UNLESS(0, 71),
-        /*  43 */ VX_LOAD_IP(BPF_B, 9), VX_IF(6, 1), VX_UNLESS(17, 68),
-        /*  46 */ VX_LOAD_IP(BPF_B, 0), VX_ALU(BPF_AND, 0, 0x0f), VX_ALU(BPF_LSH, 0, 2),
-        /*  49 */ VX_OP(BPF_ALU64 | BPF_ADD | BPF_X, 7, 0, 0, 0), VX_MIX_IP(0), VX_GO(57),
+        /*  25 */ VX_MIX_PAIR(12, 16),
+        /*  34 */ VX_LOAD_IP(BPF_H, 6), VX_ALU(BPF_AND, 0, 0x3fff), VX_UNLESS(0, 67),
+        /*  37 */ VX_LOAD_IP(BPF_B, 9), VX_IF(6, 1), VX_UNLESS(17, 64),
+        /*  40 */ VX_LOAD_IP(BPF_B, 0), VX_ALU(BPF_AND, 0, 0x0f), VX_ALU(BPF_LSH, 0, 2),
+        /*  43 */ VX_OP(BPF_ALU64 | BPF_ADD | BPF_X, 7, 0, 0, 0), VX_MIX_PORTS(0), VX_GO(49),
         // IPv6: addresses; what has extension headers ends here; ports.
-        /*  57 */ VX_MIX_IP(8), VX_MIX_IP(12), VX_MIX_IP(16), VX_MIX_IP(20),
-        /*  81 */ VX_MIX_IP(24), VX_MIX_IP(28), VX_MIX_IP(32), VX_MIX_IP(36),
-        /* 105 */ VX_LOAD_IP(BPF_B, 6), VX_IF(6, 1), VX_UNLESS(17, 6), VX_MIX_IP(40),
+        /*  55 */ VX_MIX_PAIR(8, 24), VX_MIX_PAIR(12, 28), VX_MIX_PAIR(16, 32), VX_MIX_PAIR(20, 36),
+        /*  91 */ VX_LOAD_IP(BPF_B, 6), VX_IF(6, 1), VX_UNLESS(17, 10), VX_MIX_PORTS(40),
         // The kernel takes 16 bits of the result.
-        /* 114 */ VX_OP(BPF_ALU | BPF_MOV | BPF_X, 0, 8, 0, 0), VX_ALU(BPF_RSH, 0, 16),
-        /* 116 */ VX_OP(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+        /* 104 */ VX_OP(BPF_ALU | BPF_MOV | BPF_X, 0, 8, 0, 0), VX_ALU(BPF_RSH, 0, 16),
+        /* 106 */ VX_OP(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
     };
     union bpf_attr request;
     memset(&request, 0, sizeof request);
@@ -75,6 +80,8 @@ static inline int vx_tun_steer_flows(int fd) {
 #undef VX_GO
 #undef VX_ALU
 #undef VX_MIX
-#undef VX_MIX_IP
+#undef VX_SUM
+#undef VX_MIX_PORTS
+#undef VX_MIX_PAIR
 
 #endif
