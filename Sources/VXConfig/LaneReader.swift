@@ -1,17 +1,30 @@
 import VXWire
 import Yams
 
-/// Reads `lanes` and `lanePorts`.
+/// Reads `lanes`, `lanePorts` and `busyPoll`.
 struct LaneReader {
     let reader: MappingReader
     let problems: ProblemList
 
     /// protocol.md, 2: lane counts are 1 to 16.
     private static let most = 16
+    /// Microseconds; who looks longer than this has given its core away.
+    private static let longestBusyPoll: UInt64 = 1000
 
     /// The lane count; nil for `auto`, which is also the default.
     func count() -> Int? {
         reader.value("lanes")?.string == "auto" ? nil : reader.integer("lanes", in: 1...Self.most)
+    }
+
+    /// How long a lane without work looks for it before it sleeps; zero when absent.
+    func busyPoll() -> Interval {
+        let read = reader.parsed("busyPoll", "write it as 50us, from 0us to \(Self.longestBusyPoll)us") { text in
+            guard text.hasSuffix("us"), let count = UInt64(text.dropLast(2)), count <= Self.longestBusyPoll else {
+                return nil as Interval?
+            }
+            return Interval(nanoseconds: count * 1000)
+        }
+        return read ?? .seconds(0)
     }
 
     /// The ports of lanes 1 and up.

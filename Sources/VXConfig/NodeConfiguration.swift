@@ -23,6 +23,8 @@ public struct NodeConfiguration: Sendable {
     public var sourcePorts: SourcePorts
     /// Their ports, lane 1 first; empty where the kernel chooses.
     public var lanePorts: [UInt16]
+    /// How long a lane that has nothing to do keeps looking before it sleeps; zero: it sleeps at once.
+    public var busyPoll: Interval
     /// The interface or VRF the underlay is tied to.
     public var bindDevice: String?
     /// The admin socket's path.

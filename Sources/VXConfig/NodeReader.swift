@@ -38,6 +38,7 @@ struct NodeReader {
         let peers = reader.items("peers").enumerated().compactMap { PeerReader(node: self).read($1, $0) }
         let count = lanes.count()
         let lanePorts = lanes.ports(lanes: count, sourcePorts: sourcePorts, taken: listen + plaintextListen)
+        let busyPoll = lanes.busyPoll()
         reader.finish()
         CrossChecks(problems: problems, root: reader).run(networks: networks, peers: peers, identity: identity)
         guard let node, let keyFile, let identity, let state else { return nil }
@@ -52,6 +53,7 @@ struct NodeReader {
             lanes: count,
             sourcePorts: sourcePorts,
             lanePorts: lanePorts,
+            busyPoll: busyPoll,
             bindDevice: device,
             adminSocket: socket ?? "/run/vxseal/\(node).sock",
             offloads: offloads,

@@ -293,7 +293,8 @@ public struct Gateway {
                 networks: networks,
                 peers: peers,
                 offloads: offloads,
-                cipher: cipher
+                cipher: cipher,
+                busyPoll: configuration.busyPoll
             )
         }
     }

@@ -2,7 +2,7 @@ import Glibc
 public import VXCrypto
 public import VXDataPlane
 import VXLinux
-import VXWire
+public import VXWire
 
 /// What every lane is told of the node.
 public struct LaneTopology: Sendable {
@@ -16,6 +16,8 @@ public struct LaneTopology: Sendable {
     public let offloads: PacketOffloads
     /// Who computes the AEAD; every lane has a context of its own.
     public let cipher: BulkCipher.Provider
+    /// How long a lane without work keeps looking before it sleeps.
+    public let busyPoll: Interval
 
     /// From its parts.
     public init(
@@ -23,9 +25,11 @@ public struct LaneTopology: Sendable {
         networks: [NetworkDefinition],
         peers: [PeerDefinition],
         offloads: PacketOffloads = PacketOffloads(),
-        cipher: BulkCipher.Provider = .libsodium
+        cipher: BulkCipher.Provider = .libsodium,
+        busyPoll: Interval = .seconds(0)
     ) {
         self.threads = threads
+        self.busyPoll = busyPoll
         self.offloads = offloads
         self.networks = networks
         self.peers = peers
@@ -52,6 +56,7 @@ final class Lane: @unchecked Sendable {
     private var incoming: [(ring: HandoverRing, position: Int)] = []
     private var neighbours: [Mailbox<LaneCommand>] = []
     private var clockGuard = ClockGuard()
+    private let busyPoll: Interval
     private var ready = EventLoop.ReadyList(capacity: 64)
 
     /// Frames read from one device before others get their turn.
@@ -81,6 +86,7 @@ final class Lane: @unchecked Sendable {
     ) throws(SystemCallError) {
         self.handshake = handshake
         self.offloads = offloads
+        busyPoll = topology.busyPoll
         mailbox = try Mailbox()
         vtep = VTEP(
             lane: number,
@@ -124,7 +130,7 @@ final class Lane: @unchecked Sendable {
     /// The thread's body.
     func run() {
         while true {
-            ports.events.wait(into: &ready, timeoutMilliseconds: 1000)
+            waitForWork()
             if clockGuard.hasJumped() {
                 vtep.eraseAll()
                 handshake.post(.clockJumped)
@@ -144,6 +150,21 @@ final class Lane: @unchecked Sendable {
                 report()
             }
         }
+    }
+
+    /// Sleeps until there is something to do, after having looked for it awake for the time of `busyPoll`: a wake-up takes
+    /// longer than a round trip in a rack.
+    private func waitForWork() {
+        if busyPoll > .seconds(0) {
+            let end = Clocks.monotonic() + busyPoll
+            repeat {
+                ports.events.wait(into: &ready, timeoutMilliseconds: 0)
+                if ready.count > 0 { return }
+                // What is waited for may need this very core.
+                sched_yield()
+            } while Clocks.monotonic() < end
+        }
+        ports.events.wait(into: &ready, timeoutMilliseconds: 1000)
     }
 
     /// Carries out what the handshake thread asked; false when the lane is to end.

@@ -57,7 +57,9 @@ import VXWire
 
     @Test("the effective configuration loads to itself")
     func roundTrip() throws {
-        for lanes in ["", "lanes: 3\nlanePorts: [1001, 1002]\n", "lanes: auto\nsourcePorts: fixed\n"] {
+        for lanes in [
+            "", "lanes: 3\nlanePorts: [1001, 1002]\n", "lanes: auto\nsourcePorts: fixed\n", "busyPoll: 50us\n",
+        ] {
             let first = try load(head + lanes + network + peer()).yaml
             let second = try load(first).yaml
             #expect(first == second)
@@ -76,6 +78,8 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
             (head + "cipher: aes\n" + network, 4, "cipher `aes` cannot be read"),
             (head + "lanes: 17\n" + network, 4, "lanes is no number from 1 to 16"),
+            (head + "busyPoll: 50ms\n" + network, 4, "busyPoll `50ms` cannot be read"),
+            (head + "busyPoll: 1001us\n" + network, 4, "busyPoll"),
             (head + "sourcePorts: random\n" + network, 4, "sourcePorts"),
             (head + "lanePorts: [1000]\n" + network, 4, "need a fixed number of lanes"),
             (head + "lanes: 3\nlanePorts: [1000]\n" + network, 5, "not as many"),
