@@ -45,7 +45,7 @@
                             nonce,
                             key,
                             &tag
-                        ) && sodium_memcmp(&tag, bytes + count, BulkCipher.tagLength) == 0
+                        ) && crypto_verify_16(&tag, bytes + count) == 0
                     if !isAuthentic {
                         // Nor may the tag that would have fitted stay behind.
                         sodium_memzero(bytes, count)

@@ -64,7 +64,7 @@ final class Lane: @unchecked Sendable {
     /// System calls for one socket before others get their turn.
     private static let callsPerTurn = 4
     /// Runs received by one call.
-    private static let runsPerCall = 32
+    private static let runsPerCall = 16
     /// The largest UDP payload, so nothing is ever cut.
     private static let largestRun = 65_536
     /// Free bytes before each frame, for the headers of all kinds.
