@@ -23,6 +23,8 @@ final class GuardedMemory: Sendable {
         fileprivate var free: [Int]
         /// Secrets that are being written or wiped right now.
         fileprivate var writers = 0
+        /// While there are writers, and within a derivation until it ends.
+        fileprivate var isWritable = false
 
         fileprivate init?(slotSize: Int, size: Int, allocate: (Int) -> UnsafeMutableRawPointer?) {
             guard let base = allocate(size) else { return nil }
@@ -46,12 +48,15 @@ final class GuardedMemory: Sendable {
 
         fileprivate func beginWriting() {
             writers += 1
-            if writers == 1 { precondition(sodium_mprotect_readwrite(base) == 0, "mprotect of key memory failed") }
+            guard !isWritable else { return }
+            precondition(sodium_mprotect_readwrite(base) == 0, "mprotect of key memory failed")
+            isWritable = true
         }
 
-        fileprivate func endWriting() {
-            writers -= 1
-            if writers == 0 { precondition(sodium_mprotect_readonly(base) == 0, "mprotect of key memory failed") }
+        fileprivate func protect() {
+            guard writers == 0, isWritable else { return }
+            precondition(sodium_mprotect_readonly(base) == 0, "mprotect of key memory failed")
+            isWritable = false
         }
     }
 
@@ -71,6 +76,8 @@ final class GuardedMemory: Sendable {
     private let allocate: @Sendable (Int) -> UnsafeMutableRawPointer?
     /// For each of `slotSizes` the slabs that have room. Full ones are held by their slots alone.
     private let open = Mutex<[[Slab]]>(Array(repeating: [], count: GuardedMemory.slotSizes.count))
+    /// Derivations that are under way, and the slabs that they wrote to. Taken within `open` only.
+    private let derivations = Mutex<(count: Int, written: [Slab])>((0, []))
 
     /// - Parameter allocate: what gives guarded memory of a size, as `sodium_malloc` does.
     init(allocate: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?) { self.allocate = allocate }
@@ -98,7 +105,33 @@ final class GuardedMemory: Sendable {
 
     /// What `take` opened is read-only again.
     func endWriting(_ slot: Slot) {
-        open.withLock { _ in slot.slab.endWriting() }
+        open.withLock { _ in endWriting(slot.slab) }
+    }
+
+    private func endWriting(_ slab: Slab) {
+        slab.writers -= 1
+        derivations.withLock { derivations in
+            if derivations.count == 0 { return slab.protect() }
+            if !derivations.written.contains(where: { $0 === slab }) { derivations.written.append(slab) }
+        }
+    }
+
+    /// From here to `endDerivation` what is written to stays writable: a handshake makes and wipes some twenty secrets, and
+    /// four changes of protection for each would take most of its time.
+    func beginDerivation() {
+        open.withLock { _ in derivations.withLock { $0.count += 1 } }
+    }
+
+    /// Protects what was written to, once no other thread is deriving.
+    func endDerivation() {
+        open.withLock { _ in
+            derivations.withLock { derivations in
+                derivations.count -= 1
+                guard derivations.count == 0 else { return }
+                for slab in derivations.written { slab.protect() }
+                derivations.written.removeAll(keepingCapacity: true)
+            }
+        }
     }
 
     /// Wipes a slot and takes it back.
@@ -108,7 +141,7 @@ final class GuardedMemory: Sendable {
             let wasFull = slab.isFull
             slab.beginWriting()
             sodium_memzero(slot.base, slab.slotSize)
-            slab.endWriting()
+            endWriting(slab)
             slab.free.append((slot.base - slab.base) / slab.slotSize)
             guard let size = Self.slotSizes.firstIndex(of: slab.slotSize) else { return }
             if wasFull { open[size].append(slab) }
@@ -141,4 +174,13 @@ final class GuardedMemory: Sendable {
         slab.beginWriting()
         return Slot(base: slab.base + place * slab.slotSize, slab: slab)
     }
+}
+
+/// The memory that secrets stand in, for who makes many of them in a row.
+public enum SecretMemory {
+    /// What is written to stays writable until `endDerivation`; the two come in pairs.
+    public static func beginDerivation() { GuardedMemory.shared.beginDerivation() }
+
+    /// What was written to is read-only again.
+    public static func endDerivation() { GuardedMemory.shared.endDerivation() }
 }

@@ -23,6 +23,8 @@ public enum HandshakeConstants {
     public static let rekeyTimeout = Interval.seconds(5)
     /// What is added to that distance at random, at most, in milliseconds.
     public static let rekeyTimeoutJitterMilliseconds: UInt32 = 333
+    /// That distance once REKEY_ATTEMPT_TIME has passed without an answer, until traffic for the peer waits.
+    public static let unreachableTimeout = Interval.seconds(30)
     /// After records were received and nothing sent for this long, a keepalive is.
     public static let keepaliveTimeout = Interval.seconds(10)
     /// After something was sent and nothing received for this long, a handshake is started.

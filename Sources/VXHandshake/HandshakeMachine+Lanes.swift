@@ -8,8 +8,13 @@ extension HandshakeMachine {
         case .confirmed(let index, let source): confirmed(index, from: source, now: now)
         case .retired(let index): retired(index, now: now)
         case .handshakeNeeded(let index):
-            guard let peer = peer(index), peer.pending == nil, peer.sendingPair(at: now.instant) == nil else { return }
-            initiate(peer, now: now)
+            guard let peer = peer(index), peer.sendingPair(at: now.instant) == nil else { return }
+            guard let sentAt = peer.pending?.sentAt else { return initiate(peer, now: now) }
+            // The call that is out may be one of the rare ones to an unreachable peer: from now on they are frequent again.
+            if peer.isUnreachable {
+                peer.isUnreachable = false
+                peer.nextInitiation = max(sentAt + HandshakeConstants.rekeyTimeout, now.instant)
+            }
         case .rekeyRequested(let index):
             guard let peer = peer(index), peer.pending == nil else { return }
             initiate(peer, now: now)
@@ -75,6 +80,7 @@ extension HandshakeMachine {
         }
         peer.answeredAt = nil
         peer.seriesStart = nil
+        peer.isUnreachable = false
         peer.failures = 0
         if peer.pending == nil { peer.nextInitiation = nil }
         if let source, mayMove(peer, to: source) { moved(peer, to: source, now: now.instant) }

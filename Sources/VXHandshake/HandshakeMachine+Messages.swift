@@ -15,6 +15,8 @@ extension HandshakeMachine {
         now: Now
     ) {
         guard randomness.reserve() else { return drop(.keyMemoryExhausted) }
+        SecretMemory.beginDerivation()
+        defer { SecretMemory.endDerivation() }
         do {
             switch try HandshakeMessage.parse(datagram, mac1Keys: identities.map(\.mac1Key)) {
             case .initiation(let message):
@@ -85,9 +87,12 @@ extension HandshakeMachine {
             peer.nextInitiation = now.instant + HandshakeConstants.rekeyTimeout
             return drop(.keyMemoryExhausted)
         }
+        SecretMemory.beginDerivation()
+        defer { SecretMemory.endDerivation() }
         if let start = peer.seriesStart, now.instant.since(start) >= HandshakeConstants.rekeyAttemptTime {
             act(.dropWaiting(peer.index))
             peer.seriesStart = now.instant
+            peer.isUnreachable = true
         }
         if peer.pending != nil { peer.failures += 1 }
         abandonPending(peer)
@@ -100,7 +105,8 @@ extension HandshakeMachine {
         )
         peer.seriesStart = peer.seriesStart ?? now.instant
         let jitter = randomness.below(HandshakeConstants.rekeyTimeoutJitterMilliseconds + 1)
-        peer.nextInitiation = now.instant + HandshakeConstants.rekeyTimeout + .milliseconds(UInt64(jitter))
+        let distance = peer.isUnreachable ? HandshakeConstants.unreachableTimeout : HandshakeConstants.rekeyTimeout
+        peer.nextInitiation = now.instant + distance + .milliseconds(UInt64(jitter))
         let handshake = InitiatorHandshake(
             identity: credentials.local,
             peer: credentials.remote,
@@ -147,6 +153,7 @@ extension HandshakeMachine {
         guard let pending = peer.pending.take() else { throw DropError(.unexpectedResponse) }
         peer.seriesStart = nil
         peer.failures = 0
+        peer.isUnreachable = false
         peer.nextInitiation = nil
         let pair = KeyPair(
             localIndex: pending.localIndex,

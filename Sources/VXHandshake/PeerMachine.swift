@@ -14,6 +14,8 @@ final class PeerMachine {
     var seriesStart: Instant?
     /// Initiations of this series that were not answered.
     var failures = 0
+    /// REKEY_ATTEMPT_TIME has passed, and no traffic has asked for it since: it is called less often.
+    var isUnreachable = false
     /// When to initiate next, whether again or for the first time.
     var nextInitiation: Instant?
     /// No initiation of ours before this (after a goodbye).

@@ -77,8 +77,8 @@ import VXWire
         #expect(Set(calls.map { $0.datagram[8..<40] }).count == calls.count)
     }
 
-    @Test("REKEY_ATTEMPT_TIME: after 90 s the waiting frames go, and the calls go on")
-    func rekeyAttemptTime() {
+    @Test("REKEY_ATTEMPT_TIME: after 90 s the waiting frames go, and the calls go on every 30 s until a frame waits")
+    func rekeyAttemptTime() throws {
         let simulator = Simulator(gateways: 2, seed: 3)
         simulator.act(0) { $0.start(now: $1) }
         talk(simulator, seconds: 1, oneWay: true)
@@ -87,8 +87,18 @@ import VXWire
         simulator.run(milliseconds: 8_000)
         #expect(simulator.gateways[0].dropped[.noSession] == 10)
         let before = simulator.milliseconds
-        simulator.run(milliseconds: 12_000)
-        #expect(initiations(simulator, since: before).count >= 2)
+        simulator.run(milliseconds: 120_000)
+        let rare = initiations(simulator, since: before)
+        #expect((3...4).contains(rare.count))
+        for (earlier, later) in zip(rare, rare.dropFirst()) {
+            #expect((30_000...30_333 + tick).contains(later.at - earlier.at))
+        }
+        // The last call is 5 s old at most when the frame comes, or is repeated once it is.
+        let asked = simulator.milliseconds
+        talk(simulator, seconds: 20, oneWay: true)
+        let frequent = initiations(simulator, since: asked)
+        #expect(frequent.count >= 3)
+        #expect(try #require(frequent.first).at - asked <= 5_333 + tick)
     }
 
     @Test("KEEPALIVE_TIMEOUT: whoever received and has nothing to say says so within 10 s")
