@@ -44,6 +44,7 @@ class Meter:
     def __init__(self, stage, seconds):
         self.stage = stage
         self.seconds = seconds
+        self.port = 5200
 
     def measure(self, contender, complain):
         """All figures that can be had, by name; what goes wrong is told to `complain`, and its figures are absent."""
@@ -66,12 +67,17 @@ class Meter:
         return figures
 
     def iperf(self, target, *options):
-        """One iperf3 run with a server of its own, and the end of what it tells."""
-        server = self.stage.start("iperf3", "-s", "-1", within="b", output=subprocess.DEVNULL)
+        """One iperf3 run with a server of its own, and the end of what it tells.
+
+        On a port of its own too: what a run of datagrams leaves in queues would be taken for the next run's first.
+        """
+        self.port += 1
+        port = str(self.port)
+        server = self.stage.start("iperf3", "-s", "-1", "-p", port, within="b", output=subprocess.DEVNULL)
         try:
-            listening = ("ss", "-ltnH", "sport = :5201")
-            self.stage.until("iperf3 listens", lambda: "5201" in self.stage.run(*listening, within="b"))
-            command = ("iperf3", "-J", "-c", target, "-t", str(self.seconds), *options)
+            listening = ("ss", "-ltnH", f"sport = :{port}")
+            self.stage.until("iperf3 listens", lambda: port in self.stage.run(*listening, within="b"))
+            command = ("iperf3", "-J", "-c", target, "-p", port, "-t", str(self.seconds), *options)
             return json.loads(self.stage.run(*command, within="a", timeout=self.seconds + 20))["end"]
         finally:
             server.terminate()
