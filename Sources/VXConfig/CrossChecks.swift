@@ -1,5 +1,6 @@
 import VXCrypto
 import VXWire
+import Yams
 
 /// What can be wrong between the parts of a configuration that are right by themselves.
 struct CrossChecks {
@@ -34,6 +35,7 @@ struct CrossChecks {
                 )
             }
         }
+        checkBindings(networks: networks, peers: peers)
         if peers.count > 65_000 { problems.add(root.node, "more than 65000 peers", "split the network") }
     }
 
@@ -61,6 +63,46 @@ struct CrossChecks {
                     peer.node.value("networks"),
                     "VNI \(vni) is \(mode.rawValue), and `\(value.name)` is a \(value.sealed == nil ? "plaintext" : "sealed") peer",
                     "give it a network of its own kind"
+                )
+            }
+        }
+    }
+
+    /// A MAC address is one peer's alone, and a static entry says nothing else.
+    private func checkBindings(networks: [Located<NetworkConfiguration>], peers: [Located<PeerConfiguration>]) {
+        var owners: [MACAddress: (name: String, node: Node)] = [:]
+        for peer in peers {
+            let items = peer.node.value("allow")?.mapping?["macs"]?.sequence.map(Array.init) ?? []
+            for item in items {
+                guard let mac = item.string.flatMap(MACAddress.init(station:)) else { continue }
+                guard let (owner, first) = owners[mac] else {
+                    owners[mac] = (peer.value.name, item)
+                    continue
+                }
+                let mend = "leave it to the one it belongs to"
+                problems.add(item, "\(mac) is in allow.macs of `\(owner)` (line \(first.mark?.line ?? 0)) too", mend)
+                if owner != peer.value.name {
+                    let line = item.mark?.line ?? 0
+                    problems.add(first, "\(mac) is in allow.macs of `\(peer.value.name)` (line \(line)) too", mend)
+                }
+            }
+        }
+        let bound = Dictionary(peers.compactMap { peer in peer.value.allow.map { (peer.value.name, $0.macs) } }) {
+            first,
+            _ in first
+        }
+        for network in networks {
+            for entry in network.value.fdb {
+                let owner = owners[entry.mac]?.name
+                let isUnbound = owner == nil && bound[entry.peer].map { !$0.isEmpty } ?? false
+                guard isUnbound || owner != nil && owner != entry.peer else { continue }
+                problems.add(
+                    network.node.value("fdb"),
+                    owner.map {
+                        "\(entry.mac) is \($0)'s by its allow.macs, and an fdb entry gives it to `\(entry.peer)`"
+                    }
+                        ?? "\(entry.mac) is not in allow.macs of `\(entry.peer)`, and an fdb entry gives it to that peer",
+                    "correct one of them"
                 )
             }
         }

@@ -56,6 +56,10 @@ extension PeerConfiguration {
         if let endpoint { lines.append("    endpoint: \"\(endpoint)\"") }
         if let keepalive { lines.append("    keepalive: \(keepalive.nanoseconds / 1_000_000_000)s") }
         lines.append("    networks: [\(networks.map(\.description).joined(separator: ", "))]")
+        if let allow {
+            lines += ["    allow:", "      " + list("macs", allow.macs), "      " + list("prefixes", allow.prefixes)]
+            lines.append("      router: \(allow.router)")
+        }
         return lines
     }
 }

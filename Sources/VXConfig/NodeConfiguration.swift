@@ -127,6 +127,16 @@ public struct PeerConfiguration: Sendable {
         public var presharedKey: PresharedKey
     }
 
+    /// Cryptokey binding: what the peer may claim to be.
+    public struct Allowance: Sendable, Equatable {
+        /// Source MAC addresses, the peer's alone; empty leaves it any that are no other peer's.
+        public var macs: [MACAddress]
+        /// Inner addresses it may speak for; empty leaves it all.
+        public var prefixes: [IPPrefix]
+        /// Whether it may send router advertisements and DHCP answers.
+        public var router: Bool
+    }
+
     /// Its name here.
     public var name: String
     /// Nil for a standard plaintext VTEP.
@@ -143,6 +153,8 @@ public struct PeerConfiguration: Sendable {
     public var keepalive: Interval?
     /// The networks it takes part in.
     public var networks: [VNI]
+    /// What it may claim to be; nil for anything that is no other peer's.
+    public var allow: Allowance?
 }
 
 /// What is wrong with a configuration, in one place of it.

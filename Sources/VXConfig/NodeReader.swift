@@ -183,9 +183,7 @@ struct NetworkReader {
 
     private func staticEntry(_ item: Node, _ path: String) -> NetworkConfiguration.StaticEntry? {
         guard let reader = MappingReader(item, path: path, problems: problems) else { return nil }
-        let mac: MACAddress? = reader.parsed("mac", "write it as 02:00:00:00:00:07, no group address") { text in
-            MACAddress(text).flatMap { $0.isMulticast || $0.isZero ? nil : $0 }
-        }
+        let mac = reader.parsed("mac", AllowanceReader.stationMend, MACAddress.init(station:))
         let peer = reader.required("peer", "name one of the peers")
         reader.finish()
         guard let mac, let peer else { return nil }
@@ -252,7 +250,9 @@ struct PeerReader {
         }
         let roaming = reader.boolean("roaming", default: true)
         let acceptSuccessors = reader.boolean("acceptSuccessors", default: true)
-        reader.unsupported("allow")
+        let allow = reader.value("allow").flatMap {
+            AllowanceReader(problems: problems).read($0, "peers[\(place)].allow")
+        }
         reader.finish()
         guard let name, isPlaintext || key != nil else { return nil }
         let sealed = key.flatMap { key in
@@ -268,7 +268,8 @@ struct PeerReader {
             roaming: roaming,
             acceptSuccessors: acceptSuccessors,
             keepalive: keepalive,
-            networks: networks
+            networks: networks,
+            allow: allow
         )
         return Located(value: value, node: reader)
     }

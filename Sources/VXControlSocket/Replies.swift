@@ -166,9 +166,9 @@ public struct FDBReply: Codable, Sendable {
         public var mac: String
         /// The peer it is behind; absent for a station of this node's own device.
         public var peer: String?
-        /// `static`, `learned` or `local`.
+        /// `static`, `allowed` (by a peer's `allow.macs`), `control` (by a directory), `local` or `learned`.
         public var kind: String
-        /// Seconds since it was last heard; absent for a static entry.
+        /// Seconds since it was last heard; absent for an entry that never ages.
         public var ageSeconds: Double?
 
         /// From its parts.

@@ -96,8 +96,8 @@ struct Backend: AdminBackend {
                     vni: network.vni.rawValue,
                     mac: row.address.description,
                     peer: isLocal ? nil : configuration.peers[Int(row.peer.rawValue)].name,
-                    kind: row.isStatic ? "static" : isLocal ? "local" : "learned",
-                    ageSeconds: row.isStatic ? nil : now.since(row.lastSeen).seconds
+                    kind: "\(row.kind)",
+                    ageSeconds: row.lastSeen.map { now.since($0).seconds }
                 )
             }
         }

@@ -84,6 +84,11 @@ struct DropTally {
         case .plaintextForSealed: "plaintext for a sealed network: somebody is not encrypting, or tries to get in"
         case .unknownVNI, .vniNotAllowed: "frames for a network that is not configured here, or not for that peer"
         case .loopSuspected: "this node's own address arrives from a peer: two nodes share it, or there is a loop"
+        case .macNotAllowed, .exclusiveMAC, .sourceNotAllowed, .arpNotAllowed, .neighborNotAllowed:
+            "somebody speaks for addresses that are not its own; see allow and fdb in the configuration"
+        case .routerNotAllowed: "router advertisements or redirects from a peer without allow.router"
+        case .dhcpServerNotAllowed: "DHCP answers from a peer without allow.router"
+        case .hiddenHeaders: "a peer hides what its IPv6 packets carry"
         case .counterExhausted: "a session's counters are used up"
         case .deviceFailed: "the device did not take frames"
         case .invalidOffload: "the device gave super-frames that contradict themselves; try offloads: {tapTso: false}"

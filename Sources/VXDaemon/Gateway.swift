@@ -260,8 +260,14 @@ public struct Gateway {
         var networks: [NetworkDefinition] = []
         for (place, network) in configuration.networks.enumerated() {
             for entry in network.fdb {
-                guard let peer = places[entry.peer], databases[place].insertStatic(entry.mac, peer: peer) else {
+                guard let peer = places[entry.peer], databases[place].insertPermanent(entry.mac, peer: peer) else {
                     throw StartError("too many fdb entries of VNI \(network.vni) fall together; spread the addresses")
+                }
+            }
+            for peer in configuration.peers where peer.networks.contains(network.vni) {
+                guard let index = places[peer.name], let macs = peer.allow?.macs else { continue }
+                for mac in macs where !databases[place].insertPermanent(mac, peer: index, kind: .allowed) {
+                    throw StartError("too many of allow.macs in VNI \(network.vni) fall together; spread the addresses")
                 }
             }
             networks.append(
@@ -279,13 +285,20 @@ public struct Gateway {
                 )
             )
         }
+        let bindings = configuration.peers.map { peer in
+            peer.allow.map {
+                PeerBinding(PeerAllowance(macs: $0.macs, prefixes: $0.prefixes, router: $0.router))
+            }
+        }
         return counters.map { counters in
-            let peers = zip(configuration.peers, counters).map { peer, counters in
-                PeerDefinition(
+            let peers = configuration.peers.indices.map { place in
+                let peer = configuration.peers[place]
+                return PeerDefinition(
                     isPlaintext: peer.sealed == nil,
                     endpoint: peer.endpoint,
                     roaming: peer.roaming,
-                    counters: counters
+                    counters: counters[place],
+                    binding: bindings[place]
                 )
             }
             return LaneTopology(

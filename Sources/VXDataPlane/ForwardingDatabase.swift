@@ -11,8 +11,8 @@ public struct ForwardingDatabase: @unchecked Sendable {
     /// The peer index that stands for this node's own device.
     public static let localDevice = PeerIndex(0xffff)
     private static let window = 16
-    /// The age of an entry that never ages.
-    private static let permanent = UInt64.max
+    /// Ages from here on stand for kinds of entries that never age.
+    private static let permanent = UInt64.max - 15
     /// A station seen on the own device within this time is not learned behind a peer (product.md, forwarding
     /// database).
     private static let localHold = Interval.seconds(1)
@@ -22,16 +22,43 @@ public struct ForwardingDatabase: @unchecked Sendable {
     private let mask: Int
     private let ageing: Interval
 
+    /// Where an entry comes from; a greater one is never overwritten by a lesser one.
+    public enum Kind: UInt64, Sendable, CaseIterable {
+        /// Heard from a peer.
+        case learned
+        /// Heard on the own device.
+        case local
+        /// Told by a directory.
+        case control
+        /// In a peer's `allow.macs`.
+        case allowed
+        /// Configured.
+        case `static`
+
+        /// The age that marks an entry as one of this kind.
+        fileprivate var age: UInt64 { ForwardingDatabase.permanent + rawValue }
+    }
+
+    /// What a peer that uses a station's address may do.
+    public enum Claim: Sendable {
+        /// The address is its own, or nobody's.
+        case granted
+        /// It may use its own addresses alone, and this is none of them.
+        case unowned
+        /// The address is another's.
+        case foreign
+    }
+
     /// One row of the table, for people.
     public struct Row: Sendable {
         /// The station.
         public let address: MACAddress
         /// The peer it is behind; `localDevice` for this node's own.
         public let peer: PeerIndex
-        /// Configured, and never ageing.
-        public let isStatic: Bool
-        /// When it was last heard; meaningless for a static row.
-        public let lastSeen: Instant
+        /// Where it comes from.
+        public let kind: Kind
+        /// When it was last heard; nil for a kind that never ages.
+        public let lastSeen: Instant?
     }
 
     /// What `learn` did.
@@ -40,7 +67,9 @@ public struct ForwardingDatabase: @unchecked Sendable {
         case known
         /// A station of this node's own device speaks from a peer.
         case localStation
-        /// A static entry says otherwise, or the table has no place: nothing was changed.
+        /// A permanent entry gives the station to somebody else.
+        case foreign
+        /// The table has no place: nothing was changed.
         case refused
     }
 
@@ -79,7 +108,7 @@ public struct ForwardingDatabase: @unchecked Sendable {
     @inline(__always)
     private func isAlive(_ index: Int, now: Instant) -> Bool {
         let age = ages[index].load(ordering: .relaxed)
-        return age == Self.permanent || now.since(Instant(nanoseconds: age)) < ageing
+        return age >= Self.permanent || now.since(Instant(nanoseconds: age)) < ageing
     }
 
     /// The peer a station is behind, or nil: then the frame is flooded.
@@ -100,7 +129,7 @@ public struct ForwardingDatabase: @unchecked Sendable {
         let age = ages[index].load(ordering: .relaxed)
         if word == address.rawValue &<< 16 | UInt64(peer.rawValue) {
             // Only a coarse age is needed; writing it for every frame would bounce the line between lanes.
-            if age != Self.permanent, now.nanoseconds &- age > 500_000_000 {
+            if age < Self.permanent, now.nanoseconds &- age > 500_000_000 {
                 ages[index].store(now.nanoseconds, ordering: .relaxed)
             }
             return .known
@@ -113,7 +142,7 @@ public struct ForwardingDatabase: @unchecked Sendable {
         let age = ages[index].load(ordering: .relaxed)
         let holder = UInt16(truncatingIfNeeded: entries[index].load(ordering: .relaxed))
         let isLocal = holder == Self.localDevice.rawValue
-        if age == Self.permanent { return isLocal ? .localStation : .refused }
+        if age >= Self.permanent { return .foreign }
         if isLocal, now.since(Instant(nanoseconds: age)) < Self.localHold { return .localStation }
         ages[index].store(now.nanoseconds, ordering: .relaxed)
         entries[index].store(address.rawValue &<< 16 | UInt64(peer.rawValue), ordering: .relaxed)
@@ -135,25 +164,50 @@ public struct ForwardingDatabase: @unchecked Sendable {
         return .refused
     }
 
-    /// Enters a configured station, which never ages and is never overwritten by learning.
-    /// - Returns: false when its neighbourhood in the table is full of other configured stations.
-    public func insertStatic(_ address: MACAddress, peer: PeerIndex) -> Bool {
+    /// Whether a peer may use a station's address: the permanent entries say whose it is.
+    /// - Parameter mustOwn: the peer has `allow.macs`, and an address that nobody owns is not its.
+    @inline(__always)
+    func claim(_ address: MACAddress, by peer: PeerIndex, mustOwn: Bool) -> Claim {
+        guard let index = find(address) else { return mustOwn ? .unowned : .granted }
+        let age = ages[index].load(ordering: .relaxed)
+        let word = entries[index].load(ordering: .relaxed)
+        guard age >= Self.permanent, word &>> 16 == address.rawValue else { return mustOwn ? .unowned : .granted }
+        if UInt16(truncatingIfNeeded: word) != peer.rawValue { return .foreign }
+        // What a directory says gives a peer nothing that its `allow` does not.
+        return mustOwn && age < Kind.allowed.age ? .unowned : .granted
+    }
+
+    /// Enters a station that never ages and is never overwritten by learning, nor by a lesser kind.
+    /// - Parameter kind: `control`, `allowed` or `static`.
+    /// - Returns: false when its neighbourhood in the table is full of such stations.
+    public func insertPermanent(_ address: MACAddress, peer: PeerIndex, kind: Kind = .static) -> Bool {
+        precondition(kind.rawValue >= Kind.control.rawValue, "what is heard is learned")
+        let age = kind.age
+        if let index = find(address), ages[index].load(ordering: .relaxed) >= Self.permanent {
+            if ages[index].load(ordering: .relaxed) > age { return true }
+            enter(address, peer: peer, age: age, at: index)
+            return true
+        }
         let start = place(address)
         let free = (start..<start + Self.window).first {
-            let word = entries[$0].load(ordering: .relaxed)
-            return word &>> 16 == address.rawValue || ages[$0].load(ordering: .relaxed) != Self.permanent
+            entries[$0].load(ordering: .relaxed) &>> 16 == address.rawValue
+                || ages[$0].load(ordering: .relaxed) < Self.permanent
         }
         guard let free else { return false }
-        ages[free].store(Self.permanent, ordering: .relaxed)
-        entries[free].store(address.rawValue &<< 16 | UInt64(peer.rawValue), ordering: .relaxed)
+        enter(address, peer: peer, age: age, at: free)
         return true
+    }
+
+    private func enter(_ address: MACAddress, peer: PeerIndex, age: UInt64, at index: Int) {
+        ages[index].store(age, ordering: .relaxed)
+        entries[index].store(address.rawValue &<< 16 | UInt64(peer.rawValue), ordering: .relaxed)
     }
 
     /// Removes every learned entry, or those of one peer. Static ones stay.
     public func flush(peer: PeerIndex? = nil) {
         for index in 0..<mask + 1 + Self.window {
             let word = entries[index].load(ordering: .relaxed)
-            guard word != 0, ages[index].load(ordering: .relaxed) != Self.permanent else { continue }
+            guard word != 0, ages[index].load(ordering: .relaxed) < Self.permanent else { continue }
             if let peer, UInt16(truncatingIfNeeded: word) != peer.rawValue { continue }
             _ = entries[index].compareExchange(expected: word, desired: 0, ordering: .relaxed)
         }
@@ -165,11 +219,14 @@ public struct ForwardingDatabase: @unchecked Sendable {
             let word = entries[index].load(ordering: .relaxed)
             guard word != 0, isAlive(index, now: now) else { return nil }
             let age = ages[index].load(ordering: .relaxed)
+            let peer = PeerIndex(UInt16(truncatingIfNeeded: word))
+            let isPermanent = age >= Self.permanent
             return Row(
                 address: MACAddress(word >> 16),
-                peer: PeerIndex(UInt16(truncatingIfNeeded: word)),
-                isStatic: age == Self.permanent,
-                lastSeen: Instant(nanoseconds: age)
+                peer: peer,
+                kind: isPermanent
+                    ? Kind(rawValue: age - Self.permanent) ?? .static : peer == Self.localDevice ? .local : .learned,
+                lastSeen: isPermanent ? nil : Instant(nanoseconds: age)
             )
         }
     }

@@ -55,9 +55,18 @@ public struct PeerDefinition: Sendable {
     public let roaming: Bool
     /// Where this lane counts what it exchanges with the peer.
     public let counters: PeerCounters
+    /// What it may claim to be, shared by all lanes; nil for anything that is no other peer's.
+    public let binding: PeerBinding?
 
     /// From its parts.
-    public init(isPlaintext: Bool, endpoint: Endpoint?, roaming: Bool, counters: PeerCounters) {
+    public init(
+        isPlaintext: Bool,
+        endpoint: Endpoint?,
+        roaming: Bool,
+        counters: PeerCounters,
+        binding: PeerBinding? = nil
+    ) {
+        self.binding = binding
         self.isPlaintext = isPlaintext
         self.endpoint = endpoint
         self.roaming = roaming
@@ -110,6 +119,9 @@ struct Peer: ~Copyable {
     let isPlaintext: Bool
     let roaming: Bool
     let counters: PeerCounters
+    /// Of `binding`, which it keeps alive.
+    let rules: BindingRules
+    private let binding: PeerBinding?
     var endpoint: Endpoint?
     /// Which socket this lane's sealed datagrams to the peer leave from.
     var sealedPath = OutgoingPath.sealed
@@ -129,6 +141,8 @@ struct Peer: ~Copyable {
         isPlaintext = definition.isPlaintext
         roaming = definition.roaming
         counters = definition.counters
+        binding = definition.binding
+        rules = definition.binding?.rules ?? .none
         endpoint = definition.endpoint
     }
 

@@ -209,12 +209,29 @@ extension VTEP {
         if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drops.count(.linkLocal) }
         let packet = InnerPacket(frame, count: count)
         if isPartial, packet == nil { return drops.count(.invalidChecksumFlag) }
+        let rules = peers[Int(peer.rawValue)].rules
+        if !rules.isNone,
+            let reason = BindingInspection.violation(
+                in: frame,
+                count: count,
+                source: source,
+                rules: rules,
+                forwarding: networks[network].forwarding,
+                peer: peer
+            )
+        {
+            return drops.count(reason)
+        }
         if networks[network].learning {
-            if networks[network].forwarding.learn(source, from: peer, now: now) == .localStation {
-                return drops.count(.loopSuspected)
+            switch networks[network].forwarding.learn(source, from: peer, now: now) {
+            case .known, .refused: break
+            case .localStation: return drops.count(.loopSuspected)
+            case .foreign: return drops.count(.exclusiveMAC)
             }
         } else if networks[network].forwarding.lookup(source, now: now) == ForwardingDatabase.localDevice {
             return drops.count(.loopSuspected)
+        } else if networks[network].forwarding.claim(source, by: peer, mustOwn: false) == .foreign {
+            return drops.count(.exclusiveMAC)
         }
         peers[Int(peer.rawValue)].counters.countReceivedFrame(bytes: count)
         var checksum = isPartial ? FrameCoalescer.Checksum.partial : .complete

@@ -29,7 +29,8 @@ extension VTEP {
         if source.isMulticast || source.isZero { return drop(.invalidSource) }
         if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
         // The own device's stations are always known, or a peer could claim them.
-        _ = networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now)
+        let learning = networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now)
+        if learning == .foreign { return drop(.exclusiveMAC) }
 
         cursor.frame = nil
         cursor.isFlood = true

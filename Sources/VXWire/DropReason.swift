@@ -101,6 +101,22 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case linkLocal
     /// A MAC address of this node's device that arrives from a peer.
     case loopSuspected
+    /// From a MAC address that is none of those in the peer's `allow.macs`.
+    case macNotAllowed
+    /// From a MAC address that a static entry or an `allow.macs` gives to somebody else.
+    case exclusiveMAC
+    /// From an inner address outside the peer's `allow.prefixes`, or an IP packet whose source cannot be seen.
+    case sourceNotAllowed
+    /// ARP whose sender, MAC address or IPv4 address, is not the peer's to claim.
+    case arpNotAllowed
+    /// Neighbour discovery whose target or link-layer address is not the peer's to claim, or that is malformed.
+    case neighborNotAllowed
+    /// A router advertisement or redirect from a peer without `allow.router`.
+    case routerNotAllowed
+    /// A DHCP or DHCPv6 server's answer from a peer without `allow.router`.
+    case dhcpServerNotAllowed
+    /// IPv6 headers of a peer with `allow` that are cut, or too many to see what they carry.
+    case hiddenHeaders
     /// The destination is known to be behind the side the frame came from.
     case hairpin
     /// Larger than the peer's path carries.

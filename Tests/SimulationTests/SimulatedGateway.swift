@@ -139,7 +139,7 @@ final class SimulatedGateway {
             let members = others.enumerated().filter { place == 0 || ($1 < 2 && number < 2) }
             for (index, other) in members {
                 let mac = address(of: other).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-                _ = database.insertStatic(MACAddress(mac), peer: PeerIndex(UInt16(index)))
+                _ = database.insertPermanent(MACAddress(mac), peer: PeerIndex(UInt16(index)))
             }
             return NetworkDefinition(
                 vni: VNI(truncating: vni),

@@ -123,6 +123,45 @@ import VXWire
         #expect(try load(head + network + peer()).cipher == nil)
     }
 
+    private let allow =
+        "    allow:\n      macs: [\"02:00:00:00:00:07\"]\n      prefixes: [10.98.0.0/24, \"fd00::/64\"]\n"
+
+    @Test("allow: what a peer may claim to be, and router: false unless it says otherwise")
+    func allowance() throws {
+        let bound = try load(head + network + peer() + allow)
+        #expect(bound.peers[0].allow?.macs == [MACAddress(0x0200_0000_0007)])
+        #expect(bound.peers[0].allow?.prefixes.map(\.description) == ["10.98.0.0/24", "fd00::/64"])
+        #expect(bound.peers[0].allow?.router == false)
+        #expect(try load(bound.yaml).peers[0].allow == bound.peers[0].allow)
+        #expect(try load(head + network + peer() + allow + "      router: true\n").peers[0].allow?.router == true)
+        #expect(try load(head + network + peer()).peers[0].allow == nil)
+    }
+
+    @Test("allow: a MAC address of two peers is refused on both lines; static entries agree with it")
+    func allowanceConflicts() throws {
+        let second = peer().replacing("peers:\n", with: "").replacing("name: b", with: "name: c")
+            .replacing("192.0.2.2", with: "192.0.2.3")
+        let twice = try problems(head + network + peer() + allow + second + allow)
+        #expect(twice.map(\.line) == [13, 20])
+        #expect(twice[0].what.contains("`c` (line 20)") && twice[1].what.contains("`b` (line 13)"))
+        for (text, words) in [
+            ("macs: [\"01:00:00:00:00:07\"]", "allow.macs cannot be read"),
+            ("prefixes: [10.98.0.1/24]", "prefixes cannot"),
+            ("router: maybe", "neither true nor false"), ("mac: []", "unknown key"),
+        ] {
+            let found = try problems(head + network + peer() + "    allow:\n      \(text)\n")
+            #expect(found.contains { $0.what.contains(words) && $0.line == 13 }, "\(text): \(found)")
+        }
+        for (mac, peer, words) in [
+            ("02:00:00:00:00:07", "c", "is b's by its allow.macs"),
+            ("02:00:00:00:00:08", "b", "is not in allow.macs of `b`"),
+        ] {
+            let entry = "    fdb: [{mac: \"\(mac)\", peer: \(peer)}]\n"
+            let found = try problems(head + network + entry + self.peer() + allow + second)
+            #expect(found.count == 1 && found[0].what.contains(words) && found[0].line == 7, "\(found)")
+        }
+    }
+
     @Test("all faults at once, sorted by line")
     func together() throws {
         let found = try problems("node: a\nx: 1\ny: 2\nnetworks:\n  - vni: -1\n")
@@ -141,7 +180,9 @@ import VXWire
     func examples() throws {
         var root = URL(fileURLWithPath: #filePath)
         for _ in 0..<3 { root.deleteLastPathComponent() }
-        for name in ["two-nodes/node-a", "two-nodes/node-b", "plaintext-peer/node-a"] {
+        for name in [
+            "two-nodes/node-a", "two-nodes/node-b", "plaintext-peer/node-a", "bound-peers/node-a", "bound-peers/node-b",
+        ] {
             let path = root.appendingPathComponent("Configs/\(name).yaml").path
             var loader = ConfigurationLoader()
             loader.allowVolatileState = true

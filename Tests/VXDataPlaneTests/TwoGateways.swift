@@ -22,9 +22,15 @@ final class TwoGateways {
 
     private let offloads: PacketOffloads
 
-    init(connected: Bool = true, offloads: PacketOffloads = PacketOffloads()) {
+    /// - Parameter binding: what the right gateway lets its peer claim to be.
+    init(connected: Bool = true, offloads: PacketOffloads = PacketOffloads(), binding: PeerBinding? = nil) {
         self.offloads = offloads
-        func make(_ databases: [ForwardingDatabase], members: [PeerIndex], endpoint: Endpoint) -> VTEP {
+        func make(
+            _ databases: [ForwardingDatabase],
+            members: [PeerIndex],
+            endpoint: Endpoint,
+            binding: PeerBinding?
+        ) -> VTEP {
             let networks = [42, 43].enumerated().map { place, vni in
                 NetworkDefinition(
                     vni: VNI(truncating: UInt32(vni)),
@@ -35,7 +41,13 @@ final class TwoGateways {
                     forwarding: databases[place]
                 )
             }
-            let peer = PeerDefinition(isPlaintext: false, endpoint: endpoint, roaming: true, counters: PeerCounters())
+            let peer = PeerDefinition(
+                isPlaintext: false,
+                endpoint: endpoint,
+                roaming: true,
+                counters: PeerCounters(),
+                binding: binding
+            )
             return VTEP(
                 lane: 0,
                 threads: 1,
@@ -49,9 +61,15 @@ final class TwoGateways {
         left = make(
             [ForwardingDatabase(), ForwardingDatabase()],
             members: [PeerIndex(0)],
-            endpoint: Self.rightEndpoint
+            endpoint: Self.rightEndpoint,
+            binding: nil
         )
-        right = make([rightFDB, ForwardingDatabase()], members: [], endpoint: Self.leftEndpoint)
+        right = make(
+            [rightFDB, ForwardingDatabase()],
+            members: [],
+            endpoint: Self.leftEndpoint,
+            binding: binding
+        )
         if connected { connect() }
     }
 

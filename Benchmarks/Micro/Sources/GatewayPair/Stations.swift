@@ -25,7 +25,7 @@ struct Stations {
         let forwarding = ForwardingDatabase(capacityBits: 15)
         let indices = counters.indices.map { PeerIndex(UInt16($0)) }
         for peer in indices {
-            let entered = forwarding.insertStatic(MACAddress(behind(Int(peer.rawValue))), peer: peer)
+            let entered = forwarding.insertPermanent(MACAddress(behind(Int(peer.rawValue))), peer: peer)
             precondition(entered, "the forwarding database is full")
         }
         let network = NetworkDefinition(
