@@ -36,7 +36,28 @@ struct CrossChecks {
             }
         }
         checkBindings(networks: networks, peers: peers)
+        checkBridges(networks)
         if peers.count > 65_000 { problems.add(root.node, "more than 65000 peers", "split the network") }
+    }
+
+    /// A bridge passes frames from a sealed network to a plaintext one.
+    private func checkBridges(_ networks: [Located<NetworkConfiguration>]) {
+        let sealed = networks.filter {
+            $0.value.mode == .sealed && !$0.value.allowMixedBridge && $0.value.bridge != nil
+        }
+        for network in sealed {
+            guard
+                let other = networks.first(where: {
+                    $0.value.mode != .sealed && $0.value.bridge == network.value.bridge
+                })
+            else { continue }
+            problems.add(
+                network.node.value("bridge"),
+                "the bridge of the sealed VNI \(network.value.vni) also holds VNI \(other.value.vni), which is "
+                    + "\(other.value.mode.rawValue)",
+                "give each a bridge of its own, or write `allowMixedBridge: true` at the sealed one"
+            )
+        }
     }
 
     private func check(

@@ -37,6 +37,7 @@ extension NetworkConfiguration {
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }
+        if allowMixedBridge { lines.append("    allowMixedBridge: true") }
         if !fdb.isEmpty { lines.append("    fdb:") }
         lines += fdb.map { "      - {mac: \"\($0.mac)\", peer: \"\($0.peer)\"}" }
         return lines

@@ -73,8 +73,10 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var mode: Mode
     /// Addresses of the device.
     public var addresses: [IPPrefix]
-    /// The bridge the device joins.
+    /// The bridge the device joins, which is made if there is none.
     public var bridge: String?
+    /// A sealed network's bridge may hold a plaintext network too.
+    public var allowMixedBridge: Bool
     /// The device's MTU in bytes; nil for `auto`: underlay MTU less the overhead.
     public var mtu: Int?
     /// Bytes kept free for inner VLAN tags.

@@ -139,7 +139,7 @@ struct NetworkReader {
         if reader.value("vni") == nil { problems.add(item, "networks[\(place)].vni is missing", "give its identifier") }
         let vni = reader.integer("vni", in: 0...0xff_ffff).flatMap { VNI(UInt32($0)) }
         let device = reader.text("device") ?? vni.map { "vxs\($0)" }
-        if let device, device.utf8.count > 15 || device.contains("/") || device.contains(where: \.isWhitespace) {
+        if let device, !isDeviceName(device) {
             problems.add(
                 reader.value("device") ?? item,
                 "`\(device)` is no device name",
@@ -159,8 +159,18 @@ struct NetworkReader {
         let learning = reader.boolean("learning", default: true)
         let linkLocal = reader.boolean("forwardLinkLocal", default: false)
         let bridge = reader.text("bridge")
+        if let bridge, !isDeviceName(bridge) {
+            problems.add(reader.value("bridge"), "`\(bridge)` is no device name", "use at most 15 bytes, no slash")
+        }
+        if bridge != nil, !addresses.isEmpty {
+            problems.add(
+                reader.value("addresses"),
+                "addresses of a bridge's port cannot be reached",
+                "remove them, or give them to the bridge: ip address add dev \(bridge ?? "")"
+            )
+        }
+        let allowMixedBridge = reader.boolean("allowMixedBridge", default: false)
         reader.unsupported("relay", unless: ["false"])
-        reader.unsupported("allowMixedBridge", unless: ["false"])
         reader.unsupported("copyDscp", unless: ["false"])
         reader.unsupported("bumRate")
         reader.unsupported("neighborSuppression", unless: ["false"])
@@ -172,6 +182,7 @@ struct NetworkReader {
             mode: mode ?? .sealed,
             addresses: addresses,
             bridge: bridge,
+            allowMixedBridge: allowMixedBridge,
             mtu: mtu,
             vlanHeadroom: headroom,
             learning: learning,
@@ -179,6 +190,10 @@ struct NetworkReader {
             fdb: fdb
         )
         return Located(value: value, node: reader)
+    }
+
+    private func isDeviceName(_ name: String) -> Bool {
+        name.utf8.count <= 15 && !name.contains("/") && !name.contains(where: \.isWhitespace)
     }
 
     private func staticEntry(_ item: Node, _ path: String) -> NetworkConfiguration.StaticEntry? {

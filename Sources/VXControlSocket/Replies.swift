@@ -69,6 +69,12 @@ public struct NetworkStatus: Codable, Sendable {
     public var device: String
     /// The device's MTU in bytes.
     public var mtu: Int
+    /// The bridge that the device is to be a port of, if any.
+    public var bridge: String?
+    /// Whether the device is kept out of that bridge, because a plaintext network is in it; absent without a bridge.
+    public var isKeptApart: Bool?
+    /// How often the device was removed by somebody, and made again.
+    public var deviceRestarts: Int = 0
 
     /// From its parts.
     public init(vni: UInt32, mode: String, device: String, mtu: Int) {

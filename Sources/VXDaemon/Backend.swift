@@ -15,6 +15,7 @@ struct Backend: AdminBackend {
     /// By lane, then by peer.
     let counters: [[PeerCounters]]
     let mtus: [Int]
+    let devices: DeviceBoard
     let listen: [String]
     let steering: FlowSteering
     let ledger: RotationLedger
@@ -38,16 +39,24 @@ struct Backend: AdminBackend {
             ),
             uptimeSeconds: now.since(startedAt).seconds,
             networks: configuration.networks.enumerated().map { place, network in
-                NetworkStatus(
-                    vni: network.vni.rawValue,
-                    mode: network.mode.rawValue,
-                    device: network.device,
-                    mtu: mtus[place]
-                )
+                self.network(network, mtu: mtus[place], device: devices[place])
             },
             peers: configuration.peers.indices.map { peer(at: $0, key: keys[PeerIndex(UInt16($0))], now: now) },
             drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
         )
+    }
+
+    private func network(_ network: NetworkConfiguration, mtu: Int, device: DeviceBoard.Entry) -> NetworkStatus {
+        var status = NetworkStatus(
+            vni: network.vni.rawValue,
+            mode: network.mode.rawValue,
+            device: network.device,
+            mtu: mtu
+        )
+        status.bridge = network.bridge
+        status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
+        status.deviceRestarts = device.restarts
+        return status
     }
 
     private func peer(at place: Int, key: PublicKey?, now: Instant) -> PeerStatus {

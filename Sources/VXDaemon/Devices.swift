@@ -1,4 +1,3 @@
-import Foundation
 import VXConfig
 import VXCrypto
 import VXLinux
@@ -21,6 +20,8 @@ extension OffloadConfiguration {
 /// daemon, however it ends.
 struct DeviceMaker {
     let configuration: NodeConfiguration
+    /// What the devices' MAC addresses come from: see `DeviceKeyFile`.
+    let addressKey: PublicKey
 
     /// What a sealed full-size frame takes beside its payload (protocol.md, 1): UDP, sealed header, record, VXLAN, inner
     /// Ethernet and tag; with 20 or 40 bytes of IP.
@@ -41,32 +42,103 @@ struct DeviceMaker {
         return max(mtu, 576)
     }
 
-    /// The device's MAC address: the same after every restart, so that neighbours need not ask again, also after the
-    /// identity was rotated; another for every machine, node and network.
+    /// The device's MAC address: the same after every restart, so that neighbours need not ask again; another for every node
+    /// and network.
     func address(of network: NetworkConfiguration) -> MACAddress {
-        let machine = FileManager.default.contents(atPath: "/etc/machine-id").map { [UInt8]($0) } ?? []
-        let input = machine + Array("vxseal device \(configuration.node) \(network.vni.rawValue)".utf8)
+        address(for: "device", vni: network.vni.rawValue)
+    }
+
+    private func address(for purpose: String, vni: UInt32) -> MACAddress {
+        let input = addressKey.bytes + Array("vxseal \(purpose) \(vni)".utf8)
         let number = BLAKE2b.hash(input, length: 16).prefix(6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         // A unicast address that is locally administered (IEEE 802-2014, 8.4).
         return MACAddress(number & ~0x0100_0000_0000 | 0x0200_0000_0000)
     }
 
-    /// Makes the device, with a queue for each lane.
+    /// What says that this node made a bridge, and may remove it.
+    var alias: String { "made by vxseal \(configuration.node)" }
+
+    /// Devices whose frames travel in the clear.
+    var plaintextDevices: Set<String> {
+        Set(configuration.networks.filter { $0.mode != .sealed }.map(\.device))
+    }
+
+    /// Makes the device at start, with a queue for each lane.
     /// - Returns: whether the kernel keeps each flow on one queue.
     func make(_ network: NetworkConfiguration, lanes: inout OwnedArray<LanePorts>) throws -> Bool {
+        var queues = OwnedArray<TAPDevice>()
+        let isSteered = try make(network, lanes: lanes.count, queues: &queues)
+        while let queue = queues.takeLast() { lanes[queues.count].devices.append(queue) }
+        return isSteered
+    }
+
+    /// Makes the device.
+    /// - Parameters:
+    ///   - network: its network.
+    ///   - lanes: how many queues it gets.
+    ///   - queues: where they are added.
+    /// - Returns: whether the kernel keeps each flow on one of them.
+    func make(_ network: NetworkConfiguration, lanes: Int, queues: inout OwnedArray<TAPDevice>) throws -> Bool {
         let netlink = try NetworkConfigurator()
-        if netlink.exists(network.device) {
+        if netlink.link(network.device) != nil {
             throw StartError(
                 "the device \(network.device) exists already; choose another name, or remove it: ip link del \(network.device)"
             )
         }
-        for place in 0..<lanes.count {
-            lanes[place].devices.append(try TAPDevice(name: network.device, offloads: configuration.offloads.wanted))
+        for _ in 0..<lanes {
+            queues.append(try TAPDevice(name: network.device, offloads: configuration.offloads.wanted))
         }
-        let isSteered = lanes.count == 1 || lanes[0].devices[lanes[0].devices.count - 1].steerFlows()
-        try netlink.change(network.device, mtu: mtu(of: network), address: address(of: network), bridge: network.bridge)
+        let isSteered = lanes == 1 || queues[0].steerFlows()
+        // An address that was set is not replaced: systemd's MACAddressPolicy looks at addr_assign_type, which is
+        // NET_ADDR_SET from here on. Until here it is NET_ADDR_RANDOM; what udev does in between, `DeviceKeeper` mends.
+        try netlink.change(network.device, mtu: mtu(of: network), address: address(of: network))
+        if network.bridge != nil { try netlink.preventLinkLocalAddress(network.device) }
         for address in network.addresses { try netlink.add(address, to: network.device) }
         try netlink.change(network.device, isUp: true)
         return isSteered
+    }
+
+    /// Puts the device into its network's bridge.
+    /// - Parameter mayMake: a bridge that is not there is made.
+    /// - Returns: the bridge; nil without one.
+    func join(_ network: NetworkConfiguration, mayMake: Bool) throws -> Link? {
+        guard let name = network.bridge else { return nil }
+        let netlink = try NetworkConfigurator()
+        if netlink.link(name) == nil {
+            guard mayMake else { return nil }
+            try netlink.makeBridge(name, address: address(for: "bridge \(name)", vni: 0), alias: alias)
+        }
+        guard let bridge = netlink.link(name), bridge.kind == "bridge" else {
+            throw StartError(
+                "`\(name)` of VNI \(network.vni) is no bridge; name one, or a device that does not exist yet"
+            )
+        }
+        if network.mode == .sealed, !network.allowMixedBridge {
+            let ports = BridgeMixing.plaintextPorts(
+                of: bridge.index,
+                links: try netlink.links(),
+                plaintextDevices: plaintextDevices
+            )
+            if let port = ports.first {
+                throw StartError(
+                    "the bridge \(name) of the sealed VNI \(network.vni) holds \(port), which leads to a plaintext network; "
+                        + "take that out (ip link set \(port) nomaster), or allow it by allowMixedBridge: true"
+                )
+            }
+        }
+        try netlink.join(network.device, asTunnelPortOf: name)
+        return bridge
+    }
+
+    /// Removes the bridges that this node made, unless somebody else has ports in them.
+    func removeBridges() {
+        guard let netlink = try? NetworkConfigurator(), let links = try? netlink.links() else { return }
+        let devices = Set(configuration.networks.map(\.device))
+        for name in Set(configuration.networks.compactMap(\.bridge)) {
+            guard let bridge = links.first(where: { $0.name == name }), bridge.alias == alias,
+                !links.contains(where: { $0.master == bridge.index && !devices.contains($0.name) })
+            else { continue }
+            try? netlink.remove(name)
+        }
     }
 }

@@ -45,7 +45,12 @@ public struct Gateway {
 
         let databases = configuration.networks.map { _ in ForwardingDatabase() }
         let counters = (0..<lanes).map { _ in configuration.peers.map { _ in PeerCounters() } }
-        let devices = DeviceMaker(configuration: configuration)
+        let addressKey = try DeviceKeyFile(stateDirectory: configuration.stateDirectory).key(
+            for: configuration.identity.publicKey
+        )
+        let devices = DeviceMaker(configuration: configuration, addressKey: addressKey)
+        let losses = try Mailbox<DeviceLoss>()
+        let deviceBoard = DeviceBoard(networks: configuration.networks.count)
         let mtus = configuration.networks.map(devices.mtu(of:))
         let ledger = RotationLedger()
         let cipher = try chooseCipher()
@@ -55,7 +60,18 @@ public struct Gateway {
             devices: devices,
             mtus: mtus,
             cipher: cipher,
-            ledger: ledger
+            ledger: ledger,
+            losses: losses
+        )
+        // Bridges outlive this process: whatever it made goes with it, also when the start fails from here on.
+        defer { devices.removeBridges() }
+        let keeper = try DeviceKeeper(
+            maker: devices,
+            lanes: lanes,
+            runtime: runtime,
+            losses: losses,
+            board: deviceBoard,
+            logger: logger
         )
         let backend = Backend(
             configuration: configuration,
@@ -63,6 +79,7 @@ public struct Gateway {
             databases: databases,
             counters: counters,
             mtus: mtus,
+            devices: deviceBoard,
             listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.description),
             steering: isSteered ? .ebpf : .kernel,
             ledger: ledger,
@@ -93,6 +110,7 @@ public struct Gateway {
                         service: DropWatch(runtime: runtime, logger: logger),
                         successTerminationBehavior: .ignore
                     ),
+                    .init(service: keeper, successTerminationBehavior: .ignore),
                     .init(
                         service: RuntimeService(runtime: runtime),
                         successTerminationBehavior: .gracefullyShutdownGroup
@@ -138,7 +156,8 @@ public struct Gateway {
         devices: DeviceMaker,
         mtus: [Int],
         cipher: BulkCipher.Provider,
-        ledger: RotationLedger
+        ledger: RotationLedger,
+        losses: Mailbox<DeviceLoss>
     ) throws -> (runtime: Runtime, isSteered: Bool) {
         let opener = PortOpener(configuration: configuration)
         var handshakeSockets = OwnedArray<UDPSocket>()
@@ -184,6 +203,7 @@ public struct Gateway {
             ),
             ports: ports,
             services: services(timestamps: timestamps, store: store, ledger: ledger),
+            losses: losses,
             board: StatusBoard(
                 endpoints: Dictionary(
                     uniqueKeysWithValues: configuration.peers.enumerated().map { (PeerIndex(UInt16($0)), $1.endpoint) }

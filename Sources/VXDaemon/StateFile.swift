@@ -11,6 +11,7 @@ import VXRuntime
 struct StateFile: StateStore {
     let path: String
     let keyFile: String
+    private let deviceKeyFile: DeviceKeyFile
 
     private static let version = "vxseal-rotation 1"
     /// Bytes of text for one peer, more than any takes.
@@ -19,6 +20,7 @@ struct StateFile: StateStore {
     init(stateDirectory: String, keyFile: String) {
         path = stateDirectory + "/rotation"
         self.keyFile = keyFile
+        deviceKeyFile = DeviceKeyFile(stateDirectory: stateDirectory)
     }
 
     private var successorFile: String { keyFile + ".next" }
@@ -109,6 +111,7 @@ struct StateFile: StateStore {
         guard publicKey(in: successorFile) == new else {
             throw StartError("\(successorFile) does not hold the new key")
         }
+        try deviceKeyFile.inherit(from: old, to: new)
         try DurableFile.move(successorFile, to: keyFile)
     }
 

@@ -25,6 +25,12 @@ public struct EventLoop: ~Copyable {
             precondition(place < count, "no such event")
             return events[place].data.u64
         }
+
+        /// Whether the descriptor has failed for good: the TAP device of a queue was removed.
+        public func hasFailed(_ place: Int) -> Bool {
+            precondition(place < count, "no such event")
+            return events[place].events & EPOLLERR.rawValue != 0
+        }
     }
 
     /// An empty set.
@@ -42,6 +48,11 @@ public struct EventLoop: ~Copyable {
         if epoll_ctl(descriptor.rawValue, EPOLL_CTL_ADD, other.rawValue, &event) < 0 {
             throw .last("epoll_ctl", "descriptor \(other.rawValue)")
         }
+    }
+
+    /// Waits for a descriptor no more.
+    public func remove(_ other: borrowing FileDescriptor) {
+        _ = epoll_ctl(descriptor.rawValue, EPOLL_CTL_DEL, other.rawValue, nil)
     }
 
     /// Waits until something is ready or the time is over.

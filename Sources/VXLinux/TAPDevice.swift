@@ -63,6 +63,9 @@ public struct TAPDevice: ~Copyable {
         return SystemCallError(call: "ioctl TUNSETIFF", code: code, context: "device \(name): \(mend)")
     }
 
+    /// Whether somebody removed the device: nothing can be read or written any more.
+    public var isGone: Bool { vx_tun_is_attached(descriptor.rawValue) == 0 }
+
     /// Reads one frame or super-frame to `frame`; the ten bytes before it take its vnet header.
     /// - Returns: the frame's length, or nil when nothing waits or the device is gone.
     @inline(__always)

@@ -4,7 +4,7 @@ public import VXWire
 
 /// Links and addresses through rtnetlink, by libnl-route. Used at start, never on the packet path.
 public struct NetworkConfigurator: ~Copyable {
-    private let socket: OpaquePointer
+    let socket: OpaquePointer
 
     /// Opens a netlink socket.
     public init() throws(NetlinkError) {
@@ -19,12 +19,11 @@ public struct NetworkConfigurator: ~Copyable {
 
     deinit { nl_socket_free(socket) }
 
-    /// Whether a device of this name exists.
-    public func exists(_ device: String) -> Bool {
-        var link: OpaquePointer?
-        guard rtnl_link_get_kernel(socket, 0, device, &link) == 0 else { return false }
-        rtnl_link_put(link)
-        return true
+    /// The device of this name, if there is one.
+    public func link(_ device: String) -> Link? {
+        guard let link = try? find(device) else { return nil }
+        defer { rtnl_link_put(link) }
+        return Link(link)
     }
 
     /// Changes a device.
@@ -34,12 +33,14 @@ public struct NetworkConfigurator: ~Copyable {
     ///   - address: the new MAC address, nil to leave it.
     ///   - isUp: the new state, nil to leave it.
     ///   - bridge: the bridge it joins, nil to leave it.
+    ///   - alias: a text that says what it is for, nil to leave it.
     public func change(
         _ device: String,
         mtu: Int? = nil,
         address: MACAddress? = nil,
         isUp: Bool? = nil,
-        bridge: String? = nil
+        bridge: String? = nil,
+        alias: String? = nil
     ) throws(NetlinkError) {
         let link = try find(device)
         defer { rtnl_link_put(link) }
@@ -59,6 +60,7 @@ public struct NetworkConfigurator: ~Copyable {
                 rtnl_link_unset_flags(change, UInt32(IFF_UP))
             }
         }
+        if let alias { rtnl_link_set_ifalias(change, alias) }
         if let bridge {
             let master = try find(bridge)
             rtnl_link_set_master(change, rtnl_link_get_ifindex(master))
@@ -87,7 +89,7 @@ public struct NetworkConfigurator: ~Copyable {
         }
     }
 
-    private func find(_ device: String) throws(NetlinkError) -> OpaquePointer {
+    func find(_ device: String) throws(NetlinkError) -> OpaquePointer {
         var link: OpaquePointer?
         guard rtnl_link_get_kernel(socket, 0, device, &link) == 0, let link else {
             throw NetlinkError(missing: device)

@@ -46,6 +46,7 @@ final class Lane: @unchecked Sendable {
     let handovers: CounterBlock
     private let handshake: Mailbox<HandshakeMessage>
     private let offloads: OffloadBoard
+    private let losses: Mailbox<DeviceLoss>
     private var ports: LanePorts
     private var vtep: VTEP
     private var receiving: DatagramVector
@@ -82,11 +83,13 @@ final class Lane: @unchecked Sendable {
         topology: LaneTopology,
         ports: consuming LanePorts,
         handshake: Mailbox<HandshakeMessage>,
+        losses: Mailbox<DeviceLoss>,
         board offloads: OffloadBoard
     ) throws(SystemCallError) {
         self.handshake = handshake
         self.offloads = offloads
         busyPoll = topology.busyPoll
+        self.losses = losses
         mailbox = try Mailbox()
         vtep = VTEP(
             lane: number,
@@ -141,7 +144,7 @@ final class Lane: @unchecked Sendable {
                 case .mailbox:
                     if !obey(now: now) { return }
                 case .device(let network):
-                    readDevice(network, now: now)
+                    if ready.hasFailed(place) { loseDevice(network) } else { readDevice(network, now: now) }
                 case .sealed(let socket):
                     readSealed(socket, now: now)
                 case .plaintext(let socket):
@@ -202,6 +205,8 @@ final class Lane: @unchecked Sendable {
                 vtep.setPort(isOwn: isOwn, of: peer)
             case .tryOwnPort(let peer, let count):
                 vtep.tryOwnPort(towards: peer, count: count, now: now)
+            case .setDevice(let network, let queue):
+                setDevice(network, queue)
             case .stop:
                 flush()
                 return false
@@ -209,6 +214,23 @@ final class Lane: @unchecked Sendable {
             flush()
         }
         return true
+    }
+
+    /// Somebody removed a device: whoever makes it again is told, and frames for it are dropped until then.
+    private func loseDevice(_ network: Int) {
+        guard ports.devices[network].isGone else { return }
+        ports.forgetDevice(network)
+        losses.post(DeviceLoss(network: network, generation: ports.generations[network]))
+    }
+
+    private func setDevice(_ network: Int, _ handover: QueueHandover) {
+        guard let queue = handover.take() else { return }
+        do {
+            try ports.replaceDevice(network, by: queue, generation: handover.generation)
+        } catch {
+            // No memory for the event loop's entry: once more, with yet another.
+            losses.post(DeviceLoss(network: network, generation: handover.generation))
+        }
     }
 
     private func drain(_ peer: PeerIndex, now: Instant) {

@@ -44,6 +44,8 @@ public struct LanePorts: ~Copyable {
     let events: EventLoop
     /// One queue of each network's device, by the place of the network.
     public var devices = OwnedArray<TAPDevice>()
+    /// How many times each device was made again.
+    private(set) var generations: [Int] = []
     /// This lane's sockets of the sealed port's groups, at most one a family.
     public var sealed = OwnedArray<UDPSocket>()
     /// This lane's own sending sockets for sealed datagrams, at most one a family; none for lane 0 and with
@@ -75,10 +77,23 @@ public struct LanePorts: ~Copyable {
         return .plaintext(range.lowerBound + Int(hash) % range.count)
     }
 
+    /// Listens no more to a device that is gone: its queue would be ready for ever.
+    func forgetDevice(_ network: Int) { events.remove(devices[network].descriptor) }
+
+    /// Takes a queue in the place of one whose device is gone.
+    mutating func replaceDevice(_ network: Int, by queue: consuming TAPDevice, generation: Int) throws(SystemCallError)
+    {
+        // Closing the old queue takes it out of the event loop.
+        devices[network] = queue
+        generations[network] = generation
+        try events.add(devices[network].descriptor, token: Source.device(network).token)
+    }
+
     /// Registers every descriptor; called once, before the thread runs.
     mutating func register(wakeUp: borrowing WakeUp) throws(SystemCallError) {
         while firstIPv6Sender < senders.count, !senders[firstIPv6Sender].isIPv6 { firstIPv6Sender += 1 }
         try events.add(wakeUp.descriptor, token: Source.mailbox.token)
+        generations = Array(repeating: 0, count: devices.count)
         for place in 0..<devices.count {
             try events.add(devices[place].descriptor, token: Source.device(place).token)
         }

@@ -1,13 +1,15 @@
 import Synchronization
-import VXLinux
+public import VXLinux
 
 /// Messages from any thread to one thread, which is woken by its event loop. For rare things only: packets never pass
 /// through here.
 public final class Mailbox<Message: Sendable>: Sendable {
     private let messages = Mutex<[Message]>([])
-    let wakeUp: WakeUp
+    /// Readable while there is something to take.
+    public let wakeUp: WakeUp
 
-    init() throws(SystemCallError) { wakeUp = try WakeUp() }
+    /// An empty one.
+    public init() throws(SystemCallError) { wakeUp = try WakeUp() }
 
     /// Leaves a message and wakes the owner.
     public func post(_ message: Message) {
@@ -16,7 +18,7 @@ public final class Mailbox<Message: Sendable>: Sendable {
     }
 
     /// Takes all messages, in the order they were left.
-    func takeAll() -> [Message] {
+    public func takeAll() -> [Message] {
         messages.withLock { messages in
             defer { messages.removeAll() }
             return messages

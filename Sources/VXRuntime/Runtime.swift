@@ -20,6 +20,7 @@ public final class Runtime: Sendable {
     ///   - topologies: networks and peers as each lane sees them: the peers' counters are a lane's own.
     ///   - ports: the descriptors of as many lanes.
     ///   - services: what the handshake thread uses of the daemon.
+    ///   - losses: where lanes tell of devices that somebody removed.
     ///   - board: where peers' states are shown.
     ///   - offloads: what was found at start.
     public init(
@@ -28,6 +29,7 @@ public final class Runtime: Sendable {
         topologies: [LaneTopology],
         ports: consuming OwnedArray<LanePorts>,
         services: HandshakeServices,
+        losses: Mailbox<DeviceLoss>,
         board: StatusBoard,
         offloads: OffloadBoard
     ) throws(SystemCallError) {
@@ -49,6 +51,7 @@ public final class Runtime: Sendable {
                 topology: topologies[number],
                 ports: last,
                 handshake: handshake.mailbox,
+                losses: losses,
                 board: offloads
             )
             lanes.insert(lane, at: 0)
@@ -66,6 +69,19 @@ public final class Runtime: Sendable {
             lanes.enumerated().map { number, lane in RuntimeThread(name: "vxseal-lane\(number)") { lane.run() } }
             + [RuntimeThread(name: "vxseal-hs") { [handshake] in handshake.run() }]
         for thread in threads { thread.join() }
+    }
+
+    /// Gives each lane its queue of a device that was made again. From any thread.
+    /// - Parameters:
+    ///   - network: the network's place.
+    ///   - queues: as many as there are lanes.
+    ///   - generation: how many times the device was made again, this time included.
+    public func replaceDevice(of network: Int, by queues: consuming OwnedArray<TAPDevice>, generation: Int) {
+        precondition(queues.count == lanes.count, "each lane has a queue")
+        while let queue = queues.takeLast() {
+            let handover = QueueHandover(queue, generation: generation)
+            lanes[queues.count].mailbox.post(.setDevice(network: network, handover))
+        }
     }
 
     /// Says goodbye to the peers and ends the threads. From any thread.

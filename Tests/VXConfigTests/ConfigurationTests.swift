@@ -55,6 +55,14 @@ import VXWire
         #expect(configuration.lanes == nil && configuration.sourcePorts == .lanes && configuration.lanePorts.isEmpty)
     }
 
+    @Test("a bridge may hold a sealed and a plaintext network where the sealed one says so")
+    func mixedBridge() throws {
+        let sealed = "networks:\n  - {vni: 1, bridge: br0, allowMixedBridge: true}\n"
+        let configuration = try load(head + sealed + "  - {vni: 2, mode: plaintext, bridge: br0}\n")
+        #expect(configuration.networks.map(\.allowMixedBridge) == [true, false])
+        #expect(configuration.yaml.contains("allowMixedBridge: true"))
+    }
+
     @Test("the effective configuration loads to itself")
     func roundTrip() throws {
         for lanes in [
@@ -76,6 +84,15 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    device: a-name-of-16-byte\n", 6, "no device name"),
             (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
+            (head + "networks:\n  - vni: 1\n    bridge: a/b\n", 6, "`a/b` is no device name"),
+            (
+                head + "networks:\n  - vni: 1\n    bridge: br0\n    addresses: [10.0.0.1/24]\n", 7,
+                "addresses of a bridge's port"
+            ),
+            (
+                head + "networks:\n  - {vni: 1, bridge: br0}\n  - {vni: 2, mode: plaintext, bridge: br0}\n", 5,
+                "the bridge of the sealed VNI 1 also holds VNI 2"
+            ),
             (head + "cipher: aes\n" + network, 4, "cipher `aes` cannot be read"),
             (head + "lanes: 17\n" + network, 4, "lanes is no number from 1 to 16"),
             (head + "busyPoll: 50ms\n" + network, 4, "busyPoll `50ms` cannot be read"),

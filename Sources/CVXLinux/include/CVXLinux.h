@@ -50,6 +50,12 @@ static inline int vx_tun_set_iff(int fd, const char *name, short flags) {
     return ioctl(fd, TUNSETIFF, &request);
 }
 
+// Whether a TAP queue has a device still: after somebody removed that the kernel says EBADFD.
+static inline int vx_tun_is_attached(int fd) {
+    struct ifreq request;
+    return ioctl(fd, TUNGETIFF, &request) == 0;
+}
+
 static inline int vx_tun_set_offload(int fd, unsigned int flags) { return ioctl(fd, TUNSETOFFLOAD, flags); }
 
 static inline int vx_tun_set_vnet_header_size(int fd, int size) { return ioctl(fd, TUNSETVNETHDRSZ, &size); }

@@ -1,0 +1,21 @@
+import Synchronization
+
+/// What became of the devices while the node runs, for whoever asks for the status.
+final class DeviceBoard: Sendable {
+    /// One network's device.
+    struct Entry: Sendable {
+        /// How often somebody removed it, and it was made again.
+        var restarts = 0
+        /// Not in its bridge, because a plaintext network is.
+        var isKeptApart = false
+    }
+
+    private let entries: Mutex<[Entry]>
+
+    init(networks: Int) { entries = Mutex(Array(repeating: Entry(), count: networks)) }
+
+    /// A copy of a network's entry, by the network's place.
+    subscript(network: Int) -> Entry { entries.withLock { $0[network] } }
+
+    func update(_ network: Int, _ change: (inout Entry) -> Void) { entries.withLock { change(&$0[network]) } }
+}

@@ -1,0 +1,35 @@
+import CNetlink
+import Glibc
+public import VXWire
+
+/// A network device as the kernel describes it.
+public struct Link: Sendable, Equatable {
+    /// The interface index.
+    public let index: Int
+    /// Its name.
+    public let name: String
+    /// Its MAC address, if it has one of 48 bits.
+    public let address: MACAddress?
+    /// The interface index of the bridge (or bond, or VRF) it is in; 0 for none.
+    public let master: Int
+    /// What the kernel calls its kind: `tun`, `bridge`, `vxlan`; nil for hardware.
+    public let kind: String?
+    /// The text that somebody gave it (ip-link(8), `alias`).
+    public let alias: String?
+
+    /// Copies what is known of a link.
+    init(_ link: OpaquePointer) {
+        index = Int(rtnl_link_get_ifindex(link))
+        name = rtnl_link_get_name(link).map { String(cString: $0) } ?? ""
+        master = Int(rtnl_link_get_master(link))
+        kind = rtnl_link_get_type(link).map { String(cString: $0) }
+        alias = rtnl_link_get_ifalias(link).map { String(cString: $0) }
+        if let value = rtnl_link_get_addr(link), nl_addr_get_len(value) == 6, let bytes = nl_addr_get_binary_addr(value)
+        {
+            let raw = UnsafeRawBufferPointer(start: bytes, count: 6)
+            address = MACAddress(raw.reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+        } else {
+            address = nil
+        }
+    }
+}
