@@ -30,6 +30,13 @@ struct Status: AsyncParsableCommand {
             lines.append("")
             lines.append("network: \(network.vni)")
             lines.append("  \(network.mode), device \(network.device), MTU \(network.mtu)")
+            let fdb = network.fdb
+            lines.append("  stations: \(fdb.learned) learned of \(fdb.limit) at most")
+            if fdb.refused > 0 || fdb.frozen > 0 {
+                lines.append(
+                    "    not learned for want of place: \(fdb.refused); frozen for moving too often: \(fdb.frozen)"
+                )
+            }
         }
         for peer in status.peers { lines += text(peer) }
         let drops = status.drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }
@@ -102,19 +109,33 @@ struct Peers: AsyncParsableCommand {
 struct FDB: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fdb",
-        abstract: "List the forwarding databases, or forget what was learned."
+        abstract: "List the forwarding databases, or forget what was learned, all or in part."
     )
 
     @OptionGroup var options: SocketOptions
 
-    @Flag(help: "Forget every learned entry, then list what is left.")
+    @Flag(help: "Forget what was learned, then list what is left.")
     var flush = false
+
+    @Option(help: "Only stations behind this peer.")
+    var peer: String?
+
+    @Option(help: "Only stations of this network.")
+    var vni: UInt32?
+
+    @Option(help: "Only this station.")
+    var mac: String?
 
     func run() async throws {
         let client = try options.client()
-        let flush = flush
-        let reply = try await asking {
-            flush ? try await client.flushForwardingDatabase() : try await client.forwardingDatabase()
+        let request = flush ? FlushRequest(peer: peer, vni: vni, mac: mac) : nil
+        var reply = try await asking {
+            if let request { return try await client.flushForwardingDatabase(request) }
+            return try await client.forwardingDatabase()
+        }
+        reply.entries.removeAll { entry in
+            peer.map { $0 != entry.peer } ?? false || vni.map { $0 != entry.vni } ?? false
+                || mac.map { $0.lowercased() != entry.mac } ?? false
         }
         if options.json { return print(try Terminal.json(reply)) }
         let rows = reply.entries.map {

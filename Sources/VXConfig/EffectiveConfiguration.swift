@@ -33,7 +33,7 @@ extension NetworkConfiguration {
         var lines = [
             "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
             "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)",
-            "    learning: \(learning)",
+            "    learning: \(learning)", "    fdbLimit: \(fdbLimit)",
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }

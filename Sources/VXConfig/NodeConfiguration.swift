@@ -87,6 +87,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var forwardLinkLocal: Bool
     /// Configured stations.
     public var fdb: [StaticEntry]
+    /// How many stations may be learned.
+    public var fdbLimit: Int
 }
 
 /// A host name and a port, for an endpoint that is looked up.

@@ -158,6 +158,7 @@ struct NetworkReader {
         let headroom = reader.integer("vlanHeadroom", in: 0...16) ?? 0
         let learning = reader.boolean("learning", default: true)
         let linkLocal = reader.boolean("forwardLinkLocal", default: false)
+        let fdbLimit = reader.integer("fdbLimit", in: 16...1 << 20) ?? 16_384
         let bridge = reader.text("bridge")
         if let bridge, !isDeviceName(bridge) {
             problems.add(reader.value("bridge"), "`\(bridge)` is no device name", "use at most 15 bytes, no slash")
@@ -187,7 +188,8 @@ struct NetworkReader {
             vlanHeadroom: headroom,
             learning: learning,
             forwardLinkLocal: linkLocal,
-            fdb: fdb
+            fdb: fdb,
+            fdbLimit: fdbLimit
         )
         return Located(value: value, node: reader)
     }

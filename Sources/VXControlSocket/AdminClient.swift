@@ -32,8 +32,10 @@ public struct AdminClient: Sendable {
     /// All forwarding databases.
     public func forwardingDatabase() async throws -> FDBReply { try await ask("GET", "/v1/fdb") }
 
-    /// Forgets every learned entry; answers what is left.
-    public func flushForwardingDatabase() async throws -> FDBReply { try await ask("POST", "/v1/fdb/flush") }
+    /// Forgets learned entries; answers what is left.
+    public func flushForwardingDatabase(_ request: FlushRequest) async throws -> FDBReply {
+        try await ask("POST", "/v1/fdb/flush", body: JSONEncoder().encode(request))
+    }
 
     /// Starts a new handshake with one peer or all.
     public func rotateSession(peer: String?) async throws -> RotateSessionReply {

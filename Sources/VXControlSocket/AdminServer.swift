@@ -8,8 +8,8 @@ public protocol AdminBackend: Sendable {
     func status() async -> StatusReply
     /// All forwarding databases.
     func forwardingDatabase() async -> FDBReply
-    /// Forgets every learned entry.
-    func flushForwardingDatabase() async
+    /// Forgets learned entries, and answers what is left.
+    func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply
     /// Starts a new handshake with one peer or all; nil when no sealed peer has that name.
     func rotateSession(peer: String?) async -> RotateSessionReply?
     /// Where the rotations stand.
@@ -58,9 +58,11 @@ public struct AdminServer: Service {
         let router = Router()
         router.get("v1/status") { _, _ in await backend.status() }
         router.get("v1/fdb") { _, _ in await backend.forwardingDatabase() }
-        router.post("v1/fdb/flush") { _, _ in
-            await backend.flushForwardingDatabase()
-            return await backend.forwardingDatabase()
+        router.post("v1/fdb/flush") { request, context in
+            let wanted = try await request.decode(as: FlushRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in
+                try await backend.flushForwardingDatabase(wanted)
+            }
         }
         router.post("v1/rotate/session") { request, context in
             let wanted = try await request.decode(as: RotateSessionRequest.self, context: context)
@@ -109,9 +111,9 @@ public struct AdminServer: Service {
         }
     }
 
-    private static func answering(
-        _ body: () async throws(AdminRefusal) -> RotationReply
-    ) async throws -> RotationReply {
+    private static func answering<Reply>(
+        _ body: () async throws(AdminRefusal) -> Reply
+    ) async throws -> Reply {
         do {
             return try await body()
         } catch {

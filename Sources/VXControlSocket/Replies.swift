@@ -61,6 +61,26 @@ public struct StatusReply: Codable, Sendable {
 
 /// One network in `StatusReply`.
 public struct NetworkStatus: Codable, Sendable {
+    /// How full its forwarding database is.
+    public struct Forwarding: Codable, Sendable {
+        /// Stations that are learned.
+        public var learned: Int
+        /// How many may be: `fdbLimit`.
+        public var limit: Int
+        /// How often a station was not learned, since the limit or its peer's share was reached.
+        public var refused: UInt64
+        /// How often an entry was frozen since it moved too often.
+        public var frozen: UInt64
+
+        /// From its parts.
+        public init(learned: Int, limit: Int, refused: UInt64, frozen: UInt64) {
+            self.learned = learned
+            self.limit = limit
+            self.refused = refused
+            self.frozen = frozen
+        }
+    }
+
     /// Its identifier.
     public var vni: UInt32
     /// `sealed` or `plaintext`.
@@ -75,9 +95,12 @@ public struct NetworkStatus: Codable, Sendable {
     public var isKeptApart: Bool?
     /// How often the device was removed by somebody, and made again.
     public var deviceRestarts: Int = 0
+    /// How full its forwarding database is.
+    public var fdb: Forwarding
 
     /// From its parts.
-    public init(vni: UInt32, mode: String, device: String, mtu: Int) {
+    public init(vni: UInt32, mode: String, device: String, mtu: Int, fdb: Forwarding) {
+        self.fdb = fdb
         self.vni = vni
         self.mode = mode
         self.device = device
@@ -194,6 +217,23 @@ public struct FDBReply: Codable, Sendable {
 
     /// From its entries.
     public init(entries: [Entry]) { self.entries = entries }
+}
+
+/// What `POST /v1/fdb/flush` takes: what is forgotten must fit all that is given.
+public struct FlushRequest: Codable, Sendable {
+    /// The name of the peer that a station is behind.
+    public var peer: String?
+    /// The network.
+    public var vni: UInt32?
+    /// The station.
+    public var mac: String?
+
+    /// Nothing given: all that was learned.
+    public init(peer: String? = nil, vni: UInt32? = nil, mac: String? = nil) {
+        self.peer = peer
+        self.vni = vni
+        self.mac = mac
+    }
 }
 
 /// What `POST /v1/rotate/session` takes.

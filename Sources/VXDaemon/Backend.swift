@@ -38,20 +38,22 @@ struct Backend: AdminBackend {
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
             ),
             uptimeSeconds: now.since(startedAt).seconds,
-            networks: configuration.networks.enumerated().map { place, network in
-                self.network(network, mtu: mtus[place], device: devices[place])
-            },
+            networks: configuration.networks.indices.map(network(at:)),
             peers: configuration.peers.indices.map { peer(at: $0, key: keys[PeerIndex(UInt16($0))], now: now) },
             drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
         )
     }
 
-    private func network(_ network: NetworkConfiguration, mtu: Int, device: DeviceBoard.Entry) -> NetworkStatus {
+    private func network(at place: Int) -> NetworkStatus {
+        let network = configuration.networks[place]
+        let usage = databases[place].usage
+        let device = devices[place]
         var status = NetworkStatus(
             vni: network.vni.rawValue,
             mode: network.mode.rawValue,
             device: network.device,
-            mtu: mtu
+            mtu: mtus[place],
+            fdb: .init(learned: usage.learned, limit: usage.limit, refused: usage.refused, frozen: usage.frozen)
         )
         status.bridge = network.bridge
         status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
@@ -113,8 +115,26 @@ struct Backend: AdminBackend {
         return FDBReply(entries: entries)
     }
 
-    func flushForwardingDatabase() async {
-        for database in databases { database.flush() }
+    func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply {
+        var peer: PeerIndex?
+        if let name = request.peer {
+            guard let place = configuration.peers.firstIndex(where: { $0.name == name }) else {
+                throw AdminRefusal("no peer has the name \(name); see them with: vxseal peers")
+            }
+            peer = PeerIndex(UInt16(place))
+        }
+        let address = request.mac.flatMap { MACAddress($0) }
+        if let text = request.mac, address == nil {
+            throw AdminRefusal("`\(text)` is no MAC address; write it as 02:00:00:00:00:07")
+        }
+        if let vni = request.vni, !configuration.networks.contains(where: { $0.vni.rawValue == vni }) {
+            throw AdminRefusal("no network has VNI \(vni); see them with: vxseal status")
+        }
+        for (network, database) in zip(configuration.networks, databases)
+        where request.vni == nil || network.vni.rawValue == request.vni {
+            database.flush(peer: peer, address: address)
+        }
+        return await forwardingDatabase()
     }
 
     func rotateSession(peer name: String?) async -> RotateSessionReply? {

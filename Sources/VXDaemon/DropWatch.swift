@@ -86,6 +86,8 @@ struct DropTally {
         case .loopSuspected: "this node's own address arrives from a peer: two nodes share it, or there is a loop"
         case .macNotAllowed, .exclusiveMAC, .sourceNotAllowed, .arpNotAllowed, .neighborNotAllowed:
             "somebody speaks for addresses that are not its own; see allow and fdb in the configuration"
+        case .macFlap:
+            "a station moved more than 5 times in 10 s and is held for 30 s: two have its address, or there is a loop"
         case .routerNotAllowed: "router advertisements or redirects from a peer without allow.router"
         case .dhcpServerNotAllowed: "DHCP answers from a peer without allow.router"
         case .hiddenHeaders: "a peer hides what its IPv6 packets carry"

@@ -43,7 +43,7 @@ public struct Gateway {
         umask(0o177)
         try removeDeadSocket()
 
-        let databases = configuration.networks.map { _ in ForwardingDatabase() }
+        let databases = configuration.networks.map(database(of:))
         let counters = (0..<lanes).map { _ in configuration.peers.map { _ in PeerCounters() } }
         let addressKey = try DeviceKeyFile(stateDirectory: configuration.stateDirectory).key(
             for: configuration.identity.publicKey
@@ -111,6 +111,7 @@ public struct Gateway {
                         successTerminationBehavior: .ignore
                     ),
                     .init(service: keeper, successTerminationBehavior: .ignore),
+                    .init(service: TableSweep(databases: databases), successTerminationBehavior: .ignore),
                     .init(
                         service: RuntimeService(runtime: runtime),
                         successTerminationBehavior: .gracefullyShutdownGroup
@@ -123,6 +124,17 @@ public struct Gateway {
         defer { unlink(configuration.adminSocket) }
         try await group.run()
         logger.info("vxseal has ended", metadata: ["node": "\(configuration.node)"])
+    }
+
+    private func database(of network: NetworkConfiguration) -> ForwardingDatabase {
+        let members = configuration.peers.filter { $0.networks.contains(network.vni) }
+        return ForwardingDatabase(
+            limit: network.fdbLimit,
+            peerCount: configuration.peers.count,
+            members: members.count,
+            permanent: network.fdb.count + members.reduce(0) { $0 + ($1.allow?.macs.count ?? 0) },
+            seed: .random(in: .min ... .max)
+        )
     }
 
     private func prepareDirectories() throws {

@@ -3,23 +3,37 @@ public import VXWire
 
 /// The MAC table of one network: which peer a station is behind. Shared by all lanes without a lock.
 ///
-/// An entry is one atomic word, 48 bits of MAC address over 16 bits of peer index, with a word for its age beside it.
-/// A station may stand in any of `window` neighbouring places from its hash on, and a look-up reads all of them, so
-/// that removing an entry is one store and needs no tombstone. A reader that races with a writer sees the old entry or
-/// the new one, never a mixture.
+/// An entry is one atomic word, 48 bits of MAC address over 16 bits of peer index, with a word for its age and one for its
+/// moves beside it. A station may stand in any of `window` neighbouring places from its hash on, and a look-up reads all of
+/// them, so that removing an entry is one store and needs no tombstone. A reader that races with a writer sees the old entry
+/// or the new one, never a mixture.
+///
+/// What is learned is bounded by `limit`, and what one peer fills of it by `HolderShares`; permanent entries have places of
+/// their own. The hash depends on a secret, or a peer could choose addresses that fall together with another's.
 public struct ForwardingDatabase: @unchecked Sendable {
     /// The peer index that stands for this node's own device.
     public static let localDevice = PeerIndex(0xffff)
+    /// What a network learns unless it is configured.
+    public static let defaultLimit = 16_384
     private static let window = 16
     /// Ages from here on stand for kinds of entries that never age.
     private static let permanent = UInt64.max - 15
-    /// A station seen on the own device within this time is not learned behind a peer (product.md, forwarding
-    /// database).
-    private static let localHold = Interval.seconds(1)
+    /// A station seen on the own device within one second is not learned behind a peer (product.md, forwarding database).
+    /// Its age may be too old by `refresh`.
+    private static let localHold = Interval.milliseconds(1500)
+    /// Ages are written this seldom: for every frame, the memory would bounce between lanes.
+    private static let refresh: UInt64 = 500_000_000
+    /// Places that a refused station looks at for aged entries: little, for whoever floods the table pays it each time.
+    private static let reclaimedPlaces = 32
 
     private let entries: UnsafeMutablePointer<Atomic<UInt64>>
     private let ages: UnsafeMutablePointer<Atomic<UInt64>>
+    private let moves: UnsafeMutablePointer<Atomic<UInt64>>
+    private let shares: HolderShares
+    /// Stations not learned, entries frozen, where `reclaim` goes on.
+    private let counts = ZeroedWords.allocate(3)
     private let mask: Int
+    private let multiplier: UInt64
     private let ageing: Interval
 
     /// Where an entry comes from; a greater one is never overwritten by a lesser one.
@@ -69,30 +83,45 @@ public struct ForwardingDatabase: @unchecked Sendable {
         case localStation
         /// A permanent entry gives the station to somebody else.
         case foreign
-        /// The table has no place: nothing was changed.
+        /// It moves too often: it stays where it is for a while.
+        case frozen
+        /// There is no place for it, or none for this peer: it is not in the table.
         case refused
     }
 
     /// An empty table.
     /// - Parameters:
-    ///   - capacityBits: log2 of the number of places.
+    ///   - limit: how many stations may be learned.
+    ///   - peerCount: the node's peers, 65,000 at most.
+    ///   - members: those that take part in the network; nil for all.
+    ///   - permanent: how many entries never age.
     ///   - ageing: how long a learned entry lives after it was last heard (default of product.md: 300 s).
-    public init(capacityBits: Int = 13, ageing: Interval = .seconds(300)) {
-        let count = 1 << capacityBits
+    ///   - seed: what the hash depends on; anything that peers can't know.
+    public init(
+        limit: Int = ForwardingDatabase.defaultLimit,
+        peerCount: Int = 16,
+        members: Int? = nil,
+        permanent: Int = 0,
+        ageing: Interval = .seconds(300),
+        seed: UInt64 = 0
+    ) {
+        var count = 64
+        // A quarter full at most: then a station finds its whole window taken once in a hundred thousand times.
+        while count < 4 * (limit + permanent) { count *= 2 }
         mask = count - 1
+        multiplier = seed | 1
         self.ageing = ageing
+        shares = HolderShares(limit: limit, peerCount: peerCount, members: members ?? peerCount)
         // The window of the last place runs past the end, which saves the wrap on every look-up.
-        entries = .allocate(capacity: count + Self.window)
-        ages = .allocate(capacity: count + Self.window)
-        for index in 0..<count + Self.window {
-            (entries + index).initialize(to: Atomic(0))
-            (ages + index).initialize(to: Atomic(0))
-        }
+        entries = ZeroedWords.allocate(count + Self.window)
+        ages = ZeroedWords.allocate(count + Self.window)
+        moves = ZeroedWords.allocate(count + Self.window)
     }
 
     @inline(__always)
     private func place(_ address: MACAddress) -> Int {
-        Int(truncatingIfNeeded: (address.rawValue &* 0x9e37_79b9_7f4a_7c15) &>> 40) & mask
+        let mixed = address.rawValue &* multiplier
+        return Int(truncatingIfNeeded: ((mixed ^ mixed &>> 32) &* 0x9e37_79b9_7f4a_7c15) &>> 40) & mask
     }
 
     @inline(__always)
@@ -128,40 +157,124 @@ public struct ForwardingDatabase: @unchecked Sendable {
         let word = entries[index].load(ordering: .relaxed)
         let age = ages[index].load(ordering: .relaxed)
         if word == address.rawValue &<< 16 | UInt64(peer.rawValue) {
-            // Only a coarse age is needed; writing it for every frame would bounce the line between lanes.
-            if age < Self.permanent, now.nanoseconds &- age > 500_000_000 {
-                ages[index].store(now.nanoseconds, ordering: .relaxed)
+            // Never over an age that became permanent meanwhile.
+            if age < Self.permanent, now.nanoseconds &- age > Self.refresh {
+                _ = ages[index].compareExchange(expected: age, desired: now.nanoseconds, ordering: .relaxed)
             }
             return .known
         }
-        return move(index, address: address, peer: peer, now: now)
+        return move(index, word: word, age: age, address: address, peer: peer, now: now)
     }
 
     @inline(never)
-    private func move(_ index: Int, address: MACAddress, peer: PeerIndex, now: Instant) -> Learning {
-        let age = ages[index].load(ordering: .relaxed)
-        let holder = UInt16(truncatingIfNeeded: entries[index].load(ordering: .relaxed))
-        let isLocal = holder == Self.localDevice.rawValue
+    private func move(
+        _ index: Int,
+        word: UInt64,
+        age: UInt64,
+        address: MACAddress,
+        peer: PeerIndex,
+        now: Instant
+    ) -> Learning {
         if age >= Self.permanent { return .foreign }
-        if isLocal, now.since(Instant(nanoseconds: age)) < Self.localHold { return .localStation }
-        ages[index].store(now.nanoseconds, ordering: .relaxed)
-        entries[index].store(address.rawValue &<< 16 | UInt64(peer.rawValue), ordering: .relaxed)
+        let holder = PeerIndex(UInt16(truncatingIfNeeded: word))
+        let silence = now.since(Instant(nanoseconds: age))
+        if silence < ageing {
+            if holder == Self.localDevice, silence < Self.localHold { return .localStation }
+            guard mayMove(index, now: now) else { return .frozen }
+        }
+        let hasPlace = shares.take(peer)
+        let desired = hasPlace ? address.rawValue &<< 16 | UInt64(peer.rawValue) : 0
+        guard entries[index].compareExchange(expected: word, desired: desired, ordering: .relaxed).exchanged else {
+            // Another lane was faster; the next frame tells.
+            if hasPlace { shares.give(peer) }
+            return .known
+        }
+        shares.give(holder)
+        guard hasPlace else {
+            // Where it was it is no more: it is forgotten, so that frames for it are flooded.
+            return refuse(now: now)
+        }
+        _ = ages[index].compareExchange(expected: age, desired: now.nanoseconds, ordering: .relaxed)
         return .known
+    }
+
+    /// Counts a move, and freezes the entry at the sixth within ten seconds, for thirty (product.md, forwarding database).
+    ///
+    /// The word of moves is milliseconds over 8 bits of count; the count 255 says that it is frozen since then.
+    private func mayMove(_ index: Int, now: Instant) -> Bool {
+        let (frozen, moment): (UInt64, UInt64) = (255, now.nanoseconds / 1_000_000)
+        let state = moves[index].load(ordering: .relaxed)
+        let (since, count) = (state &>> 8, state & 255)
+        if count == frozen, moment &- since < 30_000 { return false }
+        let isFirst = count == 0 || count == frozen || moment &- since >= 10_000
+        if !isFirst, count >= 5 {
+            let isMine = moves[index].compareExchange(
+                expected: state,
+                desired: moment &<< 8 | frozen,
+                ordering: .relaxed
+            ).exchanged
+            if isMine { counts[1].wrappingAdd(1, ordering: .relaxed) }
+            return false
+        }
+        let next = isFirst ? moment &<< 8 | 1 : state &+ 1
+        _ = moves[index].compareExchange(expected: state, desired: next, ordering: .relaxed)
+        return true
     }
 
     @inline(never)
     private func insert(_ address: MACAddress, peer: PeerIndex, now: Instant) -> Learning {
+        guard shares.take(peer) else { return refuse(now: now) }
         let word = address.rawValue &<< 16 | UInt64(peer.rawValue)
         let start = place(address)
         for index in start..<start + Self.window {
             let held = entries[index].load(ordering: .relaxed)
+            let age = ages[index].load(ordering: .relaxed)
             guard held == 0 || !isAlive(index, now: now) else { continue }
-            ages[index].store(now.nanoseconds, ordering: .relaxed)
             let (exchanged, found) = entries[index].compareExchange(expected: held, desired: word, ordering: .relaxed)
-            // Another lane may have learned the same station in this moment.
-            if exchanged || found &>> 16 == address.rawValue { return .known }
+            if exchanged {
+                if held != 0 { shares.give(PeerIndex(UInt16(truncatingIfNeeded: held))) }
+                moves[index].store(0, ordering: .relaxed)
+                _ = ages[index].compareExchange(expected: age, desired: now.nanoseconds, ordering: .relaxed)
+                return .known
+            }
+            // Another lane has learned the same station in this moment.
+            if found &>> 16 == address.rawValue {
+                shares.give(peer)
+                return .known
+            }
+        }
+        shares.give(peer)
+        return refuse(now: now)
+    }
+
+    /// Counts a station that is not learned, and looks for aged entries whose places others may have.
+    private func refuse(now: Instant) -> Learning {
+        counts[0].wrappingAdd(1, ordering: .relaxed)
+        let start = counts[2].wrappingAdd(UInt64(Self.reclaimedPlaces), ordering: .relaxed).oldValue
+        for step in 0..<Self.reclaimedPlaces {
+            // The last window's places beyond the mask are left to `sweep`.
+            removeIfAged((Int(truncatingIfNeeded: start) &+ step) & mask, now: now)
         }
         return .refused
+    }
+
+    private func removeIfAged(_ index: Int, now: Instant) {
+        let word = entries[index].load(ordering: .relaxed)
+        if word != 0, !isAlive(index, now: now) { _ = remove(word, at: index) }
+    }
+
+    private func remove(_ word: UInt64, at index: Int) -> Bool {
+        guard entries[index].compareExchange(expected: word, desired: 0, ordering: .relaxed).exchanged else {
+            return false
+        }
+        shares.give(PeerIndex(UInt16(truncatingIfNeeded: word)))
+        return true
+    }
+
+    /// Removes aged entries, so that `usage` tells of living ones. Costs nothing where nothing is learned.
+    public func sweep(now: Instant) {
+        guard shares.total > 0 else { return }
+        for index in 0..<mask + 1 + Self.window { removeIfAged(index, now: now) }
     }
 
     /// Whether a peer may use a station's address: the permanent entries say whose it is.
@@ -188,29 +301,58 @@ public struct ForwardingDatabase: @unchecked Sendable {
             enter(address, peer: peer, age: age, at: index)
             return true
         }
-        let start = place(address)
-        let free = (start..<start + Self.window).first {
-            entries[$0].load(ordering: .relaxed) &>> 16 == address.rawValue
-                || ages[$0].load(ordering: .relaxed) < Self.permanent
-        }
-        guard let free else { return false }
-        enter(address, peer: peer, age: age, at: free)
+        let places = place(address)..<place(address) + Self.window
+        // Its own place, else a free one, else one that was learned and can be learned again.
+        let index =
+            find(address) ?? places.first { entries[$0].load(ordering: .relaxed) == 0 }
+            ?? places.first { ages[$0].load(ordering: .relaxed) < Self.permanent }
+        guard let index else { return false }
+        enter(address, peer: peer, age: age, at: index)
         return true
     }
 
     private func enter(_ address: MACAddress, peer: PeerIndex, age: UInt64, at index: Int) {
-        ages[index].store(age, ordering: .relaxed)
-        entries[index].store(address.rawValue &<< 16 | UInt64(peer.rawValue), ordering: .relaxed)
+        let wasLearned = ages[index].exchange(age, ordering: .relaxed) < Self.permanent
+        let old = entries[index].exchange(address.rawValue &<< 16 | UInt64(peer.rawValue), ordering: .relaxed)
+        if wasLearned, old != 0 { shares.give(PeerIndex(UInt16(truncatingIfNeeded: old))) }
     }
 
-    /// Removes every learned entry, or those of one peer. Static ones stay.
-    public func flush(peer: PeerIndex? = nil) {
+    /// Removes what was learned: all of it, or what was learned of one peer (`localDevice` for the own device) or one
+    /// station. Permanent entries stay.
+    /// - Returns: how many entries are gone.
+    @discardableResult
+    public func flush(peer: PeerIndex? = nil, address: MACAddress? = nil) -> Int {
+        var removed = 0
         for index in 0..<mask + 1 + Self.window {
             let word = entries[index].load(ordering: .relaxed)
             guard word != 0, ages[index].load(ordering: .relaxed) < Self.permanent else { continue }
             if let peer, UInt16(truncatingIfNeeded: word) != peer.rawValue { continue }
-            _ = entries[index].compareExchange(expected: word, desired: 0, ordering: .relaxed)
+            if let address, word >> 16 != address.rawValue { continue }
+            if remove(word, at: index) { removed += 1 }
         }
+        return removed
+    }
+
+    /// How full the table is, and what did not fit.
+    public struct Usage: Sendable {
+        /// Stations that are learned; for up to half a minute with those that have aged.
+        public let learned: Int
+        /// How many may be.
+        public let limit: Int
+        /// How often a station was not learned, since the limit or its peer's share was reached.
+        public let refused: UInt64
+        /// How often an entry was frozen since it moved too often.
+        public let frozen: UInt64
+    }
+
+    /// The state of the table now.
+    public var usage: Usage {
+        Usage(
+            learned: shares.total,
+            limit: shares.limit,
+            refused: counts[0].load(ordering: .relaxed),
+            frozen: counts[1].load(ordering: .relaxed)
+        )
     }
 
     /// Every living entry, in no order.

@@ -227,6 +227,7 @@ extension VTEP {
             case .known, .refused: break
             case .localStation: return drops.count(.loopSuspected)
             case .foreign: return drops.count(.exclusiveMAC)
+            case .frozen: return drops.count(.macFlap)
             }
         } else if networks[network].forwarding.lookup(source, now: now) == ForwardingDatabase.localDevice {
             return drops.count(.loopSuspected)

@@ -29,8 +29,11 @@ extension VTEP {
         if source.isMulticast || source.isZero { return drop(.invalidSource) }
         if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
         // The own device's stations are always known, or a peer could claim them.
-        let learning = networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now)
-        if learning == .foreign { return drop(.exclusiveMAC) }
+        switch networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now) {
+        case .known, .localStation, .refused: break
+        case .foreign: return drop(.exclusiveMAC)
+        case .frozen: return drop(.macFlap)
+        }
 
         cursor.frame = nil
         cursor.isFlood = true

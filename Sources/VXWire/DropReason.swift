@@ -105,6 +105,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case macNotAllowed
     /// From a MAC address that a static entry or an `allow.macs` gives to somebody else.
     case exclusiveMAC
+    /// From a station that moved too often within seconds and is held where it was.
+    case macFlap
     /// From an inner address outside the peer's `allow.prefixes`, or an IP packet whose source cannot be seen.
     case sourceNotAllowed
     /// ARP whose sender, MAC address or IPv4 address, is not the peer's to claim.

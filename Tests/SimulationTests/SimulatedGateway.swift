@@ -134,9 +134,9 @@ final class SimulatedGateway {
     private static func lanes(_ threads: Int, of number: Int, among count: Int) -> [SimulatedLane] {
         let others = others(number, count)
         let definitions = networks.enumerated().map { place, vni in
-            // Tables live as long as the process, and thousands of gateways are made here.
-            let database = ForwardingDatabase(capacityBits: 6)
             let members = others.enumerated().filter { place == 0 || ($1 < 2 && number < 2) }
+            // Tables live as long as the process, and thousands of gateways are made here.
+            let database = ForwardingDatabase(limit: 8, peerCount: others.count, permanent: members.count)
             for (index, other) in members {
                 let mac = address(of: other).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
                 _ = database.insertPermanent(MACAddress(mac), peer: PeerIndex(UInt16(index)))

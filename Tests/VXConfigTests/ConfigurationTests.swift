@@ -51,6 +51,7 @@ import VXWire
         #expect(configuration.listen.map(\.description) == ["0.0.0.0:47890"])
         #expect(configuration.adminSocket == "/run/vxseal/a.sock")
         #expect(configuration.networks[0].mode == .sealed && configuration.networks[0].device == "vxs42")
+        #expect(configuration.networks[0].fdbLimit == 16_384)
         #expect(configuration.peers[0].roaming)
         #expect(configuration.lanes == nil && configuration.sourcePorts == .lanes && configuration.lanePorts.isEmpty)
     }
@@ -83,6 +84,7 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    mtu: 100000\n", 6, "networks[0].mtu"),
             (head + "networks:\n  - vni: 1\n    device: a-name-of-16-byte\n", 6, "no device name"),
             (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
+            (head + "networks:\n  - vni: 1\n    fdbLimit: 15\n", 6, "networks[0].fdbLimit"),
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
             (head + "networks:\n  - vni: 1\n    bridge: a/b\n", 6, "`a/b` is no device name"),
             (

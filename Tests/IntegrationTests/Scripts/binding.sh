@@ -43,6 +43,22 @@ for tags in 0 1 2; do
     forge dhcpServerNotAllowed dhcp "$tags"
     forge dhcpServerNotAllowed dhcp6 "$tags"
 done
+# The forwarding database of n2, which learns from n1 and from its own bridge: filtered, flushed in part, learned again.
+fdb() { "$VXSEAL" fdb --socket "$work/n2.sock" "$@"; }
+fdb --vni 42 --peer n1 | grep -q learned || fail "n2 has learned n1's station"
+fdb --mac 02:00:00:00:00:02 | grep -q local || fail "n2 knows its own station"
+fdb --flush --mac 02:00:00:00:00:99 >/dev/null
+fdb | grep -q "n1 *learned" || fail "flushing one station takes others"
+fdb --flush --peer n1 >/dev/null
+fdb | grep -q learned && fail "flushing a peer leaves what was learned of it"
+fdb | grep -q local || fail "flushing a peer takes the own stations"
+fdb --flush --peer nobody >/dev/null 2>"$work/flush.err" && fail "a peer that is not there is flushed"
+grep -q "no peer has the name nobody" "$work/flush.err" || fail "what is wrong: $(cat "$work/flush.err")"
+"$VXSEAL" fdb --socket "$work/n1.sock" --flush | grep -q allowed || fail "flushing takes what allow says"
+reach h2 10.98.0.1 >/dev/null || fail "traffic after flushing"
+fdb --peer n1 | grep -q learned || fail "n1's station is learned again"
+"$VXSEAL" status --socket "$work/n2.sock" | grep -q "stations: [1-9][0-9]* learned of 16384 at most" || fail "status counts stations"
+
 # A second address of the station: the kernel itself is held to the prefix.
 ip -n h2 addr add 10.98.0.77/24 dev eth0
 reach h2 -I 10.98.0.77 10.98.0.1 >/dev/null 2>&1 && fail "an address outside allow.prefixes gets through"
@@ -51,7 +67,7 @@ reach h2 -I 10.98.0.2 10.98.0.1 >/dev/null || fail "the station's own address af
 # What is refused is told to the log, with where to look.
 grep -q "see allow and fdb in the configuration" "$work/n1.log" || fail "the log does not tell of it"
 # A MAC address in two allow lists is refused, with both lines.
-sed 's/peers:/peers:\n  - name: other\n    publicKey: "'"$(cat "$work/n1.pub")"'"\n    networks: [42]\n    allow: {macs: ["02:00:00:00:00:02"]}/' \
+sed 's|peers:|peers:\n  - name: other\n    publicKey: "'"$(cat "$work/n1.pub")"'"\n    networks: [42]\n    allow: {macs: ["02:00:00:00:00:02"]}|' \
     "$work/n1.yaml" > "$work/twice.yaml"
 "$VXSEAL" check -c "$work/twice.yaml" > "$work/twice" 2>&1 && fail "a MAC address of two peers is accepted"
 [ "$(grep -c "02:00:00:00:00:02 is in allow.macs of" "$work/twice")" = 2 ] || fail "both lines: $(cat "$work/twice")"

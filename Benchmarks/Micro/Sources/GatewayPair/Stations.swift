@@ -22,7 +22,7 @@ struct Stations {
         cipher: consuming BulkCipher,
         offloads: PacketOffloads
     ) -> VTEP {
-        let forwarding = ForwardingDatabase(capacityBits: 15)
+        let forwarding = ForwardingDatabase(limit: 3_000, peerCount: counters.count, permanent: counters.count)
         let indices = counters.indices.map { PeerIndex(UInt16($0)) }
         for peer in indices {
             let entered = forwarding.insertPermanent(MACAddress(behind(Int(peer.rawValue))), peer: peer)

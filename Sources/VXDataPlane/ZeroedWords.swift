@@ -1,0 +1,13 @@
+import Glibc
+import Synchronization
+
+/// Rows of atomic words that live as long as the process and begin as zero.
+enum ZeroedWords {
+    /// Pages that nobody writes to take no memory, so that thousands of tables may be made for thousands of networks.
+    static func allocate(_ count: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        guard let base = calloc(count, MemoryLayout<Atomic<UInt64>>.stride) else {
+            fatalError("out of memory for a table of \(count) words")
+        }
+        return base.bindMemory(to: Atomic<UInt64>.self, capacity: count)
+    }
+}
