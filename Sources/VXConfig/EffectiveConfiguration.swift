@@ -33,9 +33,10 @@ extension NetworkConfiguration {
         var lines = [
             "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
             "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)",
-            "    learning: \(learning)", "    fdbLimit: \(fdbLimit)",
+            "    learning: \(learning)", "    fdbLimit: \(fdbLimit)", "    copyDscp: \(copyDscp)",
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
+        if let vlans { lines.append("    vlan: [\(TagListReader.text(of: vlans))]") }
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }
         if allowMixedBridge { lines.append("    allowMixedBridge: true") }
         if !fdb.isEmpty { lines.append("    fdb:") }

@@ -85,6 +85,10 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var learning: Bool
     /// Frames to 01:80:c2:00:00:00 to 0f are passed on.
     public var forwardLinkLocal: Bool
+    /// The outer DSCP is the inner one; else it is zero. ECN always passes (RFC 6040).
+    public var copyDscp: Bool
+    /// The VLAN tags it carries, 0 for frames without one; nil for all.
+    public var vlans: [UInt16]?
     /// Configured stations.
     public var fdb: [StaticEntry]
     /// How many stations may be learned.

@@ -157,6 +157,8 @@ struct NetworkReader {
         let fdb = reader.items("fdb").enumerated().compactMap { staticEntry($1, "networks[\(place)].fdb[\($0)]") }
         let headroom = reader.integer("vlanHeadroom", in: 0...16) ?? 0
         let learning = reader.boolean("learning", default: true)
+        let copyDscp = reader.boolean("copyDscp", default: true)
+        let vlans = TagListReader(problems: problems).read(reader, place: place)
         let linkLocal = reader.boolean("forwardLinkLocal", default: false)
         let fdbLimit = reader.integer("fdbLimit", in: 16...1 << 20) ?? 16_384
         let bridge = reader.text("bridge")
@@ -172,7 +174,6 @@ struct NetworkReader {
         }
         let allowMixedBridge = reader.boolean("allowMixedBridge", default: false)
         reader.unsupported("relay", unless: ["false"])
-        reader.unsupported("copyDscp", unless: ["false"])
         reader.unsupported("bumRate")
         reader.unsupported("neighborSuppression", unless: ["false"])
         reader.finish()
@@ -188,6 +189,8 @@ struct NetworkReader {
             vlanHeadroom: headroom,
             learning: learning,
             forwardLinkLocal: linkLocal,
+            copyDscp: copyDscp,
+            vlans: vlans,
             fdb: fdb,
             fdbLimit: fdbLimit
         )

@@ -308,6 +308,8 @@ public struct Gateway {
                     mode: network.mode == .sealed ? .sealed : .plaintext,
                     learning: network.learning,
                     forwardLinkLocal: network.forwardLinkLocal,
+                    copyDSCP: network.copyDscp,
+                    vlans: network.vlans,
                     // Ethernet header and two tags beside what the MTU counts.
                     maximumFrame: mtus[place] + 14 + 8,
                     members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap {

@@ -15,10 +15,11 @@ struct PortOpener {
     private func options(
         reusePort: Bool = false,
         fragmentation: Bool = false,
-        receivesRuns: Bool = false
+        receives: Bool = false
     ) -> UDPSocketOptions {
         var options = UDPSocketOptions()
-        options.receivesRuns = receivesRuns
+        options.receivesRuns = receives && configuration.offloads.udpGro
+        options.receivesTrafficClass = receives
         options.reusePort = reusePort
         options.fragmentation = fragmentation
         options.mark = configuration.firewallMark
@@ -47,7 +48,7 @@ struct PortOpener {
             _ = try UDPSocket(bind: endpoint, options: options())
             let first = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
             for place in 0..<lanes.count {
-                let options = options(reusePort: true, receivesRuns: configuration.offloads.udpGro)
+                let options = options(reusePort: true, receives: true)
                 lanes[place].sealed.append(try UDPSocket(bind: endpoint, options: options))
             }
             try first.steerLanes(threads: lanes.count)
@@ -74,11 +75,7 @@ struct PortOpener {
         for endpoint in configuration.plaintextListen {
             _ = try UDPSocket(bind: endpoint, options: options())
             for place in 0..<lanes.count {
-                let options = options(
-                    reusePort: true,
-                    fragmentation: true,
-                    receivesRuns: configuration.offloads.udpGro
-                )
+                let options = options(reusePort: true, fragmentation: true, receives: true)
                 lanes[place].plaintext.append(try UDPSocket(bind: endpoint, options: options))
             }
         }

@@ -25,6 +25,8 @@ public struct OutgoingRun {
     public let endpoint: Endpoint
     /// Which socket sends them.
     public let path: OutgoingPath
+    /// DSCP and ECN of their IP headers.
+    public let trafficClass: UInt8
     fileprivate let peer: Int
     /// The last datagram was shorter, or the run is as long as the kernel takes it.
     fileprivate var isClosed: Bool
@@ -81,7 +83,7 @@ public struct DatagramBatch: ~Copyable {
 
     /// Takes the datagram that was written at `next`.
     @inline(__always)
-    mutating func commit(_ size: Int, peer: Int, endpoint: Endpoint, path: OutgoingPath) {
+    mutating func commit(_ size: Int, peer: Int, endpoint: Endpoint, path: OutgoingPath, trafficClass: UInt8) {
         precondition(size <= arenaSize &- used, "a datagram was written beyond its batch")
         let base = arena + used
         used &+= size
@@ -89,7 +91,7 @@ public struct DatagramBatch: ~Copyable {
             let last = storage + (count &- 1)
             if !last.pointee.isClosed, last.pointee.peer == peer, size <= last.pointee.segmentSize,
                 last.pointee.count &+ size <= Self.mostRunBytes, last.pointee.path == path,
-                last.pointee.endpoint == endpoint
+                last.pointee.endpoint == endpoint, last.pointee.trafficClass == trafficClass
             {
                 last.pointee.count &+= size
                 last.pointee.segments &+= 1
@@ -107,6 +109,7 @@ public struct DatagramBatch: ~Copyable {
                 segments: 1,
                 endpoint: endpoint,
                 path: path,
+                trafficClass: trafficClass,
                 peer: peer,
                 isClosed: false
             )

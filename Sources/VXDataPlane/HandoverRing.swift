@@ -11,6 +11,7 @@ public struct HandoverRing: @unchecked Sendable {
         /// Below zero: nothing more up to the end of the memory.
         let count: Int
         let source: Endpoint
+        let outerECN: UInt8
     }
 
     /// What became of a datagram that was to be handed over.
@@ -31,6 +32,8 @@ public struct HandoverRing: @unchecked Sendable {
         public let count: Int
         /// Where it came from.
         public let source: Endpoint
+        /// The ECN field of its IP header.
+        public let outerECN: UInt8
     }
 
     static let alignment = 64
@@ -54,7 +57,7 @@ public struct HandoverRing: @unchecked Sendable {
 
     /// Copies a datagram in; only the writing thread.
     @inline(__always)
-    func push(_ datagram: UnsafeRawPointer, count: Int, source: Endpoint) -> Push {
+    func push(_ datagram: UnsafeRawPointer, count: Int, source: Endpoint, outerECN: UInt8 = 0) -> Push {
         let start = written.pointee.load(ordering: .relaxed)
         let place = start & (capacity &- 1)
         let size = Self.alignment &+ (count &+ Self.alignment &- 1) / Self.alignment &* Self.alignment
@@ -62,9 +65,9 @@ public struct HandoverRing: @unchecked Sendable {
         guard capacity &- (start &- released.pointee.load(ordering: .acquiring)) >= skipped &+ size else {
             return .full
         }
-        if skipped > 0 { store(Head(count: -1, source: source), at: place) }
+        if skipped > 0 { store(Head(count: -1, source: source, outerECN: 0), at: place) }
         let record = skipped > 0 ? 0 : place
-        store(Head(count: count, source: source), at: record)
+        store(Head(count: count, source: source, outerECN: outerECN), at: record)
         (memory + record + Self.alignment).copyMemory(from: datagram, byteCount: count)
         // The reader looks at `written` once more after it has stored `released`; this thread looks at `released` after it
         // has stored `written`. In one order of all four, at least one of the two sees the other.
@@ -83,7 +86,12 @@ public struct HandoverRing: @unchecked Sendable {
         }
         let head = head(at: place)
         position += Self.alignment + (head.count + Self.alignment - 1) / Self.alignment * Self.alignment
-        return Datagram(base: memory + place + Self.alignment, count: head.count, source: head.source)
+        return Datagram(
+            base: memory + place + Self.alignment,
+            count: head.count,
+            source: head.source,
+            outerECN: head.outerECN
+        )
     }
 
     /// Gives back everything before `position`. Only the reading thread, which calls `next` once more after it before it

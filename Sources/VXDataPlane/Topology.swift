@@ -18,6 +18,10 @@ public struct NetworkDefinition: Sendable {
     public let learning: Bool
     /// Frames to 01:80:c2:00:00:00 to 0f are passed on.
     public let forwardLinkLocal: Bool
+    /// The outer DSCP is the inner one; else it is zero.
+    public let copyDSCP: Bool
+    /// The tags it carries, 0 for frames without one; nil for all.
+    public let vlans: [UInt16]?
     /// The largest frame of its device, Ethernet header and tags included.
     public let maximumFrame: Int
     /// The peers that take part, which are also those a broadcast goes to.
@@ -31,6 +35,8 @@ public struct NetworkDefinition: Sendable {
         mode: NetworkMode,
         learning: Bool,
         forwardLinkLocal: Bool = false,
+        copyDSCP: Bool = true,
+        vlans: [UInt16]? = nil,
         maximumFrame: Int,
         members: [PeerIndex],
         forwarding: ForwardingDatabase
@@ -39,6 +45,8 @@ public struct NetworkDefinition: Sendable {
         self.mode = mode
         self.learning = learning
         self.forwardLinkLocal = forwardLinkLocal
+        self.copyDSCP = copyDSCP
+        self.vlans = vlans
         self.maximumFrame = maximumFrame
         self.members = members
         self.forwarding = forwarding
@@ -81,6 +89,9 @@ struct Network: ~Copyable {
     let learning: Bool
     let forwardLinkLocal: Bool
     let forwarding: ForwardingDatabase
+    /// What of an inner traffic class shows outside: ECN always.
+    let trafficClassMask: UInt8
+    private let tags: TagFilter?
     /// The largest IP packet of its device.
     let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
@@ -93,6 +104,8 @@ struct Network: ~Copyable {
         learning = definition.learning
         forwardLinkLocal = definition.forwardLinkLocal
         forwarding = definition.forwarding
+        trafficClassMask = definition.copyDSCP ? 0xff : TrafficClass.ecnMask
+        tags = definition.vlans.map(TagFilter.init)
         // `maximumFrame` counts the Ethernet header and two tags.
         largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)
@@ -103,8 +116,16 @@ struct Network: ~Copyable {
     }
 
     deinit {
+        tags?.deallocate()
         members.deallocate()
         membership.deallocate()
+    }
+
+    /// Whether the network carries frames with this one's tag.
+    @inline(__always)
+    func admitsTag(of frame: UnsafeRawPointer, count: Int) -> Bool {
+        guard let tags else { return true }
+        return tags.admits(frame, count: count)
     }
 
     /// Whether the peer may speak in this network.

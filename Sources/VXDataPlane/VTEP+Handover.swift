@@ -22,9 +22,15 @@ extension VTEP {
 
     /// Hands a datagram to the thread that owns its lane.
     @inline(__always)
-    mutating func handOver(_ datagram: UnsafeRawPointer, count: Int, from source: Endpoint, to thread: Int) {
+    mutating func handOver(
+        _ datagram: UnsafeRawPointer,
+        count: Int,
+        from source: Endpoint,
+        outerECN: UInt8,
+        to thread: Int
+    ) {
         guard let handover else { return drops.count(.laneHandover) }
-        switch handover[thread].push(datagram, count: count, source: source) {
+        switch handover[thread].push(datagram, count: count, source: source, outerECN: outerECN) {
         case .stored: break
         case .storedAfterSilence: threadsToWake |= 1 &<< UInt16(truncatingIfNeeded: thread)
         case .full: return drops.count(.laneHandover)

@@ -5,6 +5,8 @@ extension VTEP {
     /// Takes a run of datagrams from the sealed port, equal in size but for the last (UDP_GRO): opens each in place and
     /// passes its frames to `delivered`.
     ///
+    /// `outerECN` is what routers left of the ECN field of the outer IP header, in the low two bits.
+    ///
     /// The bytes must stay until `delivered` is emptied. Nothing that a peer or a stranger can send makes this trap;
     /// what does not fit is dropped and counted.
     #if !DEBUG
@@ -15,13 +17,14 @@ extension VTEP {
         count: Int,
         segmentSize: Int,
         from source: Endpoint,
+        outerECN: UInt8 = 0,
         now: Instant
     ) {
         let step = segmentSize > 0 ? segmentSize : count
         var offset = 0
         // An empty datagram is one too.
         repeat {
-            receiveDatagram(run + offset, count: min(step, count &- offset), from: source, now: now)
+            receiveDatagram(run + offset, count: min(step, count &- offset), from: source, outerECN: outerECN, now: now)
             offset &+= step
         } while offset < count
     }
@@ -31,6 +34,7 @@ extension VTEP {
         _ datagram: UnsafeMutableRawPointer,
         count: Int,
         from source: Endpoint,
+        outerECN: UInt8 = 0,
         now: Instant
     ) {
         let header: SealedHeader
@@ -43,7 +47,7 @@ extension VTEP {
         guard lane < session.pointee.announcedLanes else { return drops.count(.laneOutOfRange) }
         // With one thread every lane is this one's.
         guard lane % threads == self.lane else {
-            return handOver(datagram, count: count, from: source, to: lane % threads)
+            return handOver(datagram, count: count, from: source, outerECN: outerECN, to: lane % threads)
         }
         if now.since(session.pointee.createdAt) >= TransportLimits.rejectAfterTime { return drops.count(.expiredKey) }
         let receive = session.pointee.receiveLane(at: lane / threads)
@@ -81,7 +85,7 @@ extension VTEP {
         if !session.pointee.isConfirmed { confirm(session, from: lane == 0 ? source : nil) }
         // Only lane 0's newest datagram moves the endpoint: an old one, delayed or replayed from elsewhere, does not.
         if isElsewhere, lane == 0, isNewest { move(peer, to: source) }
-        walkRecords(records, count: length, session: session, now: now)
+        walkRecords(records, count: length, session: session, outerECN: outerECN, now: now)
     }
 
     @inline(__always)
@@ -89,6 +93,7 @@ extension VTEP {
         _ records: UnsafeMutableRawPointer,
         count: Int,
         session: UnsafeMutablePointer<TransportSession>,
+        outerECN: UInt8,
         now: Instant
     ) {
         var reader = RecordReader()
@@ -100,6 +105,7 @@ extension VTEP {
                     count: length,
                     checksumPartial: checksumPartial,
                     session: session,
+                    outerECN: outerECN,
                     now: now
                 )
             case .control(let offset, let length):
@@ -119,6 +125,7 @@ extension VTEP {
         count: Int,
         checksumPartial: Bool,
         session: UnsafeMutablePointer<TransportSession>,
+        outerECN: UInt8,
         now: Instant
     ) {
         guard count >= VXLANHeader.length,
@@ -133,6 +140,9 @@ extension VTEP {
         guard networks[network].mode == .sealed, networks[network].admits(peer) else {
             return drops.count(.vniNotAllowed)
         }
+        guard
+            mayPass(body + VXLANHeader.length, count: count &- VXLANHeader.length, network: network, outerECN: outerECN)
+        else { return }
         accept(
             body + VXLANHeader.length,
             count: count &- VXLANHeader.length,
@@ -152,12 +162,19 @@ extension VTEP {
         count: Int,
         segmentSize: Int,
         from source: Endpoint,
+        outerECN: UInt8 = 0,
         now: Instant
     ) {
         let step = segmentSize > 0 ? segmentSize : count
         var offset = 0
         repeat {
-            receivePlaintextDatagram(run + offset, count: min(step, count &- offset), from: source, now: now)
+            receivePlaintextDatagram(
+                run + offset,
+                count: min(step, count &- offset),
+                from: source,
+                outerECN: outerECN,
+                now: now
+            )
             offset &+= step
         } while offset < count
     }
@@ -167,6 +184,7 @@ extension VTEP {
         _ datagram: UnsafeMutableRawPointer,
         count: Int,
         from source: Endpoint,
+        outerECN: UInt8 = 0,
         now: Instant
     ) {
         // Other reserved bits are ignored on receipt, as the RFC says.
@@ -182,6 +200,14 @@ extension VTEP {
         let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
         guard networks[network].admits(peer) else { return drops.count(.vniNotAllowed) }
         peers[place].counters.countReceivedDatagram()
+        guard
+            mayPass(
+                datagram + VXLANHeader.length,
+                count: count &- VXLANHeader.length,
+                network: network,
+                outerECN: outerECN
+            )
+        else { return }
         accept(
             datagram + VXLANHeader.length,
             count: count &- VXLANHeader.length,
@@ -190,6 +216,19 @@ extension VTEP {
             peer: peer,
             now: now
         )
+    }
+
+    /// Whether the network takes the frame's tag, and the frame the congestion that its datagram met; counts the drop if not.
+    @inline(__always)
+    private func mayPass(_ frame: UnsafeMutableRawPointer, count: Int, network: Int, outerECN: UInt8) -> Bool {
+        guard networks[network].admitsTag(of: frame, count: count) else {
+            drops.count(.vlanNotAllowed)
+            return false
+        }
+        // ECT(1) and CE alone can change anything.
+        guard outerECN & 1 != 0, !TrafficClass.merge(outerECN, into: frame, count: count) else { return true }
+        drops.count(.notECNCapable)
+        return false
     }
 
     /// Passes an admitted frame to the network's device, never to another peer (split horizon).

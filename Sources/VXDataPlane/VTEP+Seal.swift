@@ -9,7 +9,8 @@ extension VTEP {
         outgoing.hasRoom(bytes: open.count &+ count &+ 2 &* (Self.headroom &+ Self.tailroom), datagrams: 2)
     }
 
-    /// Makes a frame a record: of the open datagram if it is small and they share a session, of one of its own else.
+    /// Makes a frame a record: of the open datagram if it is small and they share a session and a traffic class, of one of its
+    /// own else: a router that treats or marks the datagram treats each frame as its own header asks.
     ///
     /// Uses the bytes before the frame for the record's and the VXLAN header.
     @inline(__always)
@@ -32,7 +33,8 @@ extension VTEP {
         )
         Self.writeVXLANHeader(networks[network].vni, at: record + RecordHeader.length)
         peers[place].counters.countSentFrame(bytes: count)
-        if open.session == session, open.count &+ size <= open.limit {
+        let trafficClass = cursor.trafficClass
+        if open.session == session, open.trafficClass == trafficClass, open.count &+ size <= open.limit {
             (open.records + open.count).copyMemory(from: record, byteCount: size)
             open.count &+= size
             return
@@ -44,16 +46,23 @@ extension VTEP {
             open.limit = limit
             open.records.copyMemory(from: record, byteCount: size)
             open.count = size
+            open.trafficClass = trafficClass
             return
         }
-        _ = sealDatagram(records: record, count: size, session: session, now: now)
+        _ = sealDatagram(records: record, count: size, trafficClass: trafficClass, session: session, now: now)
     }
 
     /// Seals what small frames were gathered so far: nothing waits for more to come.
     @inline(__always)
     public mutating func sealOpenDatagram(now: Instant) {
         guard let session = open.session else { return }
-        _ = sealDatagram(records: open.records, count: open.count, session: session, now: now)
+        _ = sealDatagram(
+            records: open.records,
+            count: open.count,
+            trafficClass: open.trafficClass,
+            session: session,
+            now: now
+        )
         open.session = nil
         open.count = 0
     }
@@ -70,6 +79,7 @@ extension VTEP {
     mutating func sealDatagram(
         records: UnsafeRawPointer,
         count: Int,
+        trafficClass: UInt8 = 0,
         session: UnsafeMutablePointer<TransportSession>,
         now: Instant
     ) -> Bool {
@@ -99,7 +109,13 @@ extension VTEP {
             counter: counter,
             key: session.pointee.sendKey
         )
-        outgoing.commit(size, peer: place, endpoint: endpoint, path: peers[place].sealedPath)
+        outgoing.commit(
+            size,
+            peer: place,
+            endpoint: endpoint,
+            path: peers[place].sealedPath,
+            trafficClass: trafficClass
+        )
         peers[place].counters.countSentDatagram()
         session.pointee.counters.noteSent(now: now.nanoseconds, data: count > 0, counter: counter &+ 1)
         return true

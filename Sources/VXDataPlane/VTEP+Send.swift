@@ -27,6 +27,7 @@ extension VTEP {
         let destination = Self.macAddress(at: frame)
         let source = Self.macAddress(at: frame + 6)
         if source.isMulticast || source.isZero { return drop(.invalidSource) }
+        guard networks[network].admitsTag(of: frame, count: count) else { return drop(.vlanNotAllowed) }
         if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
         // The own device's stations are always known, or a peer could claim them.
         switch networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now) {
@@ -78,6 +79,7 @@ extension VTEP {
                 InternetChecksum.complete(frame + start, count: count &- start, offset: field)
             }
         }
+        cursor.trafficClass = TrafficClass.outer(of: frame, count: count) & networks[network].trafficClassMask
         cursor.flowHash = networks[network].mode == .plaintext ? flowHash(of: frame, count: count) : 0
         cursor.frame = frame
         return true
@@ -270,7 +272,8 @@ extension VTEP {
             VXLANHeader.length &+ count,
             peer: place,
             endpoint: endpoint,
-            path: .plaintext(flowHash: cursor.flowHash)
+            path: .plaintext(flowHash: cursor.flowHash),
+            trafficClass: cursor.trafficClass
         )
         peers[place].counters.countSentFrame(bytes: count)
         peers[place].counters.countSentDatagram()

@@ -188,6 +188,8 @@ struct SendCursor {
     /// What the kernel said of it.
     var offload = VirtioNetHeader()
     var flowHash: UInt32 = 0
+    /// Of its outer headers.
+    var trafficClass: UInt8 = 0
     /// To every member of the network, else to `peer` alone.
     var isFlood = false
     var peer = PeerIndex(0)
@@ -205,6 +207,8 @@ struct OpenDatagram {
     var count = 0
     /// What the peer's path carries of records.
     var limit = 0
+    /// Of its outer header, and of every frame in it.
+    var trafficClass: UInt8 = 0
     /// Where the records stand.
     let records = UnsafeMutableRawPointer.allocate(byteCount: 64 << 10, alignment: 64)
 }

@@ -13,10 +13,12 @@ public struct DatagramVector: ~Copyable {
     private let messages: UnsafeMutablePointer<vx_mmsghdr>
     private let vectors: UnsafeMutablePointer<iovec>
     private let addresses: UnsafeMutablePointer<SocketAddress>
-    /// A control message for each: the segment size of a run.
+    /// Control messages for each: the segment size of a run, and the traffic class.
     private let controls: UnsafeMutableRawPointer
     /// Bytes of each datagram of a run that is to be sent; 0 for a single datagram.
     private let segmentSizes: UnsafeMutablePointer<Int>
+    /// Of what is to be sent.
+    private let trafficClasses: UnsafeMutablePointer<UInt8>
     /// Nothing was received yet.
     private var isFresh = true
     /// Receive buffers, none on the sending side.
@@ -65,6 +67,8 @@ public struct DatagramVector: ~Copyable {
         controls.initializeMemory(as: UInt8.self, repeating: 0, count: Self.controlSize * capacity)
         segmentSizes = .allocate(capacity: capacity)
         segmentSizes.initialize(repeating: 0, count: capacity)
+        trafficClasses = .allocate(capacity: capacity)
+        trafficClasses.initialize(repeating: 0, count: capacity)
         vectors.initialize(repeating: iovec(), count: capacity)
         addresses.initialize(repeating: SocketAddress(), count: capacity)
         messages.initialize(repeating: vx_mmsghdr(), count: capacity)
@@ -81,6 +85,7 @@ public struct DatagramVector: ~Copyable {
         addresses.deallocate()
         controls.deallocate()
         segmentSizes.deallocate()
+        trafficClasses.deallocate()
         slots?.deallocate()
     }
 
@@ -92,23 +97,30 @@ public struct DatagramVector: ~Copyable {
     ///   - base: the first byte.
     ///   - length: bytes of all datagrams.
     ///   - segmentSize: bytes of each datagram but the last.
+    ///   - trafficClass: DSCP and ECN of their IP headers (RFC 2474, RFC 3168).
     ///   - endpoint: where they go.
     public mutating func append(
         base: UnsafeMutableRawPointer,
         count length: Int,
         segmentSize: Int,
+        trafficClass: UInt8 = 0,
         to endpoint: Endpoint
     ) {
         precondition(count < capacity, "a datagram vector was filled beyond its capacity")
         vectors[count] = iovec(iov_base: base, iov_len: length)
         addresses[count].set(endpoint)
         messages[count].header.msg_namelen = addresses[count].length
-        if length > segmentSize {
-            segmentSizes[count] = segmentSize
-            let control = controls + count &* Self.controlSize
-            vx_set_segment_size(&messages[count].header, control, UInt16(truncatingIfNeeded: segmentSize))
+        segmentSizes[count] = length > segmentSize ? segmentSize : 0
+        trafficClasses[count] = trafficClass
+        if length > segmentSize || trafficClass != 0 {
+            vx_set_controls(
+                &messages[count].header,
+                controls + count &* Self.controlSize,
+                UInt16(truncatingIfNeeded: segmentSizes[count]),
+                endpoint.address.isIPv6 ? 1 : 0,
+                CInt(trafficClass)
+            )
         } else {
-            segmentSizes[count] = 0
             messages[count].header.msg_control = nil
             messages[count].header.msg_controllen = 0
         }
@@ -156,10 +168,10 @@ public struct DatagramVector: ~Copyable {
         while offset < total {
             let count = min(size, total - offset)
             let start = base + offset
-            let address = addresses + place
-            let sent = UnsafeRawPointer(address).withMemoryRebound(to: sockaddr.self, capacity: 1) { target in
-                retryingInterrupted { sendto(number, start, count, 0, target, address.pointee.length) }
-            }
+            let like = UnsafePointer(messages + place).pointer(to: \.header)
+            let isIPv6: CInt = addresses[place].isIPv6 ? 1 : 0
+            let trafficClass = CInt(trafficClasses[place])
+            let sent = retryingInterrupted { vx_send_part(number, like, start, count, isIPv6, trafficClass) }
             if sent < 0 {
                 note(errno)
                 refused += 1
@@ -199,6 +211,11 @@ public struct DatagramVector: ~Copyable {
 
     /// Bytes of each datagram but the last of a received run; 0 for a single datagram.
     public func segmentSize(_ place: Int) -> Int { Int(vx_received_segment_size(&messages[place].header)) }
+
+    /// DSCP and ECN of a received datagram, which all datagrams of a run share; 0 on a socket that was not asked to tell.
+    public func trafficClass(_ place: Int) -> UInt8 {
+        UInt8(truncatingIfNeeded: vx_received_traffic_class(&messages[place].header))
+    }
 
     /// Where a received datagram came from.
     public func source(_ place: Int) -> Endpoint { addresses[place].endpoint }

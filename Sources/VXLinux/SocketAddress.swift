@@ -50,6 +50,8 @@ struct SocketAddress {
         }
     }
 
+    var isIPv6: Bool { storage.sin6_family == sa_family_t(AF_INET6) }
+
     @inline(__always)
     var endpoint: Endpoint {
         withUnsafeBytes(of: storage) { bytes in

@@ -12,6 +12,8 @@ public struct UDPSocketOptions: Sendable {
     public var bufferSize: CInt = 8 << 20
     /// The kernel hands over runs of equal datagrams of one flow as one, where it knows how (UDP_GRO, udp(7)).
     public var receivesRuns = false
+    /// The traffic class of received datagrams is told (IP_RECVTOS, IPV6_RECVTCLASS).
+    public var receivesTrafficClass = false
     /// SO_MARK, 0 for none.
     public var mark: UInt32 = 0
     /// SO_BINDTODEVICE.
@@ -65,6 +67,8 @@ public struct UDPSocket: ~Copyable {
         descriptor = file
     }
 
+    private static let hopLimit: CInt = 64
+
     private static func explainBind(_ code: CInt, endpoint: Endpoint) -> SystemCallError {
         let mend =
             switch code {
@@ -97,6 +101,13 @@ public struct UDPSocket: ~Copyable {
         } else {
             let discovery = options.fragmentation ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE
             try set(CInt(IPPROTO_IP), IP_MTU_DISCOVER, discovery, "IP_MTU_DISCOVER")
+        }
+        // product.md; the system's own default may be another.
+        if vx_set_hop_limit(number, isIPv6 ? 1 : 0, Self.hopLimit) < 0 {
+            throw .last("setsockopt IP_TTL", "\(endpoint)")
+        }
+        if options.receivesTrafficClass, vx_receive_traffic_class(number, isIPv6 ? 1 : 0) < 0 {
+            throw .last("setsockopt IP_RECVTOS", "\(endpoint)")
         }
         if options.mark != 0 { try set(SOL_SOCKET, SO_MARK, CInt(bitPattern: options.mark), "SO_MARK") }
         if let device = options.device, vx_bind_device(number, device) < 0 {

@@ -273,6 +273,7 @@ final class Lane: @unchecked Sendable {
                         count: datagram.count,
                         segmentSize: 0,
                         from: datagram.source,
+                        outerECN: datagram.outerECN,
                         now: now
                     )
                 }
@@ -311,6 +312,7 @@ final class Lane: @unchecked Sendable {
                     count: receiving.length(place),
                     segmentSize: receiving.segmentSize(place),
                     from: receiving.source(place),
+                    outerECN: receiving.trafficClass(place) & 3,
                     now: now
                 )
             }
@@ -334,6 +336,7 @@ final class Lane: @unchecked Sendable {
                     count: receiving.length(place),
                     segmentSize: receiving.segmentSize(place),
                     from: receiving.source(place),
+                    outerECN: receiving.trafficClass(place) & 3,
                     now: now
                 )
             }
@@ -372,7 +375,13 @@ final class Lane: @unchecked Sendable {
             while place < total, sending.count < sending.capacity {
                 let run = vtep.outgoing[place]
                 guard senderSocket(of: run) == socket else { break }
-                sending.append(base: run.base, count: run.count, segmentSize: run.segmentSize, to: run.endpoint)
+                sending.append(
+                    base: run.base,
+                    count: run.count,
+                    segmentSize: run.segmentSize,
+                    trafficClass: run.trafficClass,
+                    to: run.endpoint
+                )
                 place += 1
             }
             send(from: socket)

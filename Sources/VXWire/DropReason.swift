@@ -119,6 +119,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case dhcpServerNotAllowed
     /// IPv6 headers of a peer with `allow` that are cut, or too many to see what they carry.
     case hiddenHeaders
+    /// Of a VLAN that the network does not carry.
+    case vlanNotAllowed
+    /// A router marked congestion on the datagram of a packet whose sender takes no part in ECN (RFC 6040, 4.2).
+    case notECNCapable
     /// The destination is known to be behind the side the frame came from.
     case hairpin
     /// Larger than the peer's path carries.

@@ -56,6 +56,18 @@ import VXWire
         #expect(configuration.lanes == nil && configuration.sourcePorts == .lanes && configuration.lanePorts.isEmpty)
     }
 
+    @Test("VLAN tags are numbers, ranges and the word untagged, and DSCP may be hidden")
+    func tags() throws {
+        let network = "networks:\n  - {vni: 1, copyDscp: false, vlan: [untagged, 7, 100-102, 101]}\n"
+        let configuration = try load(head + network)
+        #expect(configuration.networks[0].vlans == [0, 7, 100, 101, 102] && !configuration.networks[0].copyDscp)
+        #expect(configuration.yaml.contains("vlan: [untagged, 7, 100-102]"))
+        let again = try load(configuration.yaml).networks
+        #expect(again == configuration.networks)
+        let defaults = try load(head + self.network).networks[0]
+        #expect(defaults.vlans == nil && defaults.copyDscp)
+    }
+
     @Test("a bridge may hold a sealed and a plaintext network where the sealed one says so")
     func mixedBridge() throws {
         let sealed = "networks:\n  - {vni: 1, bridge: br0, allowMixedBridge: true}\n"
@@ -95,6 +107,9 @@ import VXWire
                 head + "networks:\n  - {vni: 1, bridge: br0}\n  - {vni: 2, mode: plaintext, bridge: br0}\n", 5,
                 "the bridge of the sealed VNI 1 also holds VNI 2"
             ),
+            (head + "networks:\n  - vni: 1\n    vlan: [10, 4095]\n", 6, "an item of networks[0].vlan"),
+            (head + "networks:\n  - vni: 1\n    vlan: [20-10]\n", 6, "an item of networks[0].vlan"),
+            (head + "networks:\n  - vni: 1\n    vlan: []\n", 6, "no frame would pass"),
             (head + "cipher: aes\n" + network, 4, "cipher `aes` cannot be read"),
             (head + "lanes: 17\n" + network, 4, "lanes is no number from 1 to 16"),
             (head + "busyPoll: 50ms\n" + network, 4, "busyPoll `50ms` cannot be read"),

@@ -111,16 +111,64 @@ static inline int vx_interface_mtu(int fd, const char *name) {
 enum { VX_TUN_F_CSUM = TUN_F_CSUM, VX_TUN_F_TSO = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, VX_TUN_F_USO = 0x20 | 0x40 };
 
 // udp(7): one call sends a run of equal datagrams, one call receives one.
-enum { VX_UDP_SEGMENT = 103, VX_UDP_GRO = 104, VX_CONTROL_SIZE = CMSG_SPACE(sizeof(int)) };
+enum { VX_UDP_SEGMENT = 103, VX_UDP_GRO = 104, VX_CONTROL_SIZE = 2 * CMSG_SPACE(sizeof(int)) };
 
-static inline void vx_set_segment_size(struct msghdr *message, void *control, unsigned short size) {
-    message->msg_control = control;
-    message->msg_controllen = CMSG_SPACE(sizeof size);
-    struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    header->cmsg_level = IPPROTO_UDP;
-    header->cmsg_type = VX_UDP_SEGMENT;
-    header->cmsg_len = CMSG_LEN(sizeof size);
-    memcpy(CMSG_DATA(header), &size, sizeof size);
+static inline void vx_set_controls(
+    struct msghdr *message, void *control, unsigned short segment_size, int is_ipv6, int traffic_class
+) {
+    struct cmsghdr *header = (struct cmsghdr *)control;
+    message->msg_controllen = 0;
+    if (segment_size > 0) {
+        header->cmsg_level = IPPROTO_UDP;
+        header->cmsg_type = VX_UDP_SEGMENT;
+        header->cmsg_len = CMSG_LEN(sizeof segment_size);
+        memcpy(CMSG_DATA(header), &segment_size, sizeof segment_size);
+        message->msg_controllen = CMSG_SPACE(sizeof segment_size);
+        header = (struct cmsghdr *)((char *)control + message->msg_controllen);
+    }
+    if (traffic_class > 0) {
+        header->cmsg_level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+        header->cmsg_type = is_ipv6 ? IPV6_TCLASS : IP_TOS;
+        header->cmsg_len = CMSG_LEN(sizeof traffic_class);
+        memcpy(CMSG_DATA(header), &traffic_class, sizeof traffic_class);
+        message->msg_controllen += CMSG_SPACE(sizeof traffic_class);
+    }
+    message->msg_control = message->msg_controllen > 0 ? control : 0;
+}
+
+// One datagram to where a message goes, with the message's traffic class.
+static inline ssize_t vx_send_part(int fd, const struct msghdr *like, void *base, size_t count, int is_ipv6, int traffic_class) {
+    long long control[(VX_CONTROL_SIZE + sizeof(long long) - 1) / sizeof(long long)];
+    struct iovec vector = {.iov_base = base, .iov_len = count};
+    struct msghdr message = {0};
+    message.msg_name = like->msg_name;
+    message.msg_namelen = like->msg_namelen;
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    vx_set_controls(&message, control, 0, is_ipv6, traffic_class);
+    return sendmsg(fd, &message, 0);
+}
+
+// Has the kernel tell the traffic class of what is received; the hop limit of what is sent.
+static inline int vx_receive_traffic_class(int fd, int is_ipv6) {
+    return is_ipv6 ? vx_set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) : vx_set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+}
+
+static inline int vx_set_hop_limit(int fd, int is_ipv6, int hops) {
+    return is_ipv6 ? vx_set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops) : vx_set_option(fd, IPPROTO_IP, IP_TTL, hops);
+}
+
+// The traffic class of a received datagram or run, or 0 where the kernel did not tell.
+static inline int vx_received_traffic_class(struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) return *CMSG_DATA(header);
+        if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS) {
+            int value;
+            memcpy(&value, CMSG_DATA(header), sizeof value);
+            return value;
+        }
+    }
+    return 0;
 }
 
 // The segment size of a received run, or 0 for a single datagram.
