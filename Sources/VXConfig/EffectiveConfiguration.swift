@@ -34,6 +34,7 @@ extension NetworkConfiguration {
             "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
             "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)",
             "    learning: \(learning)", "    fdbLimit: \(fdbLimit)", "    copyDscp: \(copyDscp)",
+            "    flood: \(flood.rawValue)", "    bumRate: \(bumRate.map(String.init) ?? "unlimited")",
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
         if let vlans { lines.append("    vlan: [\(TagListReader.text(of: vlans))]") }

@@ -57,6 +57,14 @@ public struct NetworkConfiguration: Sendable, Equatable {
         case plaintext
     }
 
+    /// What of a frame without one known receiver is sent to every peer.
+    public enum Flood: String, Sendable, CaseIterable {
+        /// Broadcast, multicast, and unicast to an unknown station.
+        case all
+        /// Nothing.
+        case none
+    }
+
     /// A configured station.
     public struct StaticEntry: Sendable, Equatable {
         /// Its address.
@@ -93,6 +101,10 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var fdb: [StaticEntry]
     /// How many stations may be learned.
     public var fdbLimit: Int
+    /// What is flooded.
+    public var flood: Flood
+    /// Broadcast, multicast and unknown unicast frames a second, of the own device and of each peer; nil for any.
+    public var bumRate: Int?
 }
 
 /// A host name and a port, for an endpoint that is looked up.

@@ -134,6 +134,9 @@ struct Located<Value> {
 struct NetworkReader {
     let problems: ProblemList
 
+    /// Frames a second (product.md, Configuration).
+    private static let defaultBUMRate = 2000
+
     func read(_ item: Node, _ place: Int) -> Located<NetworkConfiguration>? {
         guard let reader = MappingReader(item, path: "networks[\(place)]", problems: problems) else { return nil }
         if reader.value("vni") == nil { problems.add(item, "networks[\(place)].vni is missing", "give its identifier") }
@@ -161,6 +164,12 @@ struct NetworkReader {
         let vlans = TagListReader(problems: problems).read(reader, place: place)
         let linkLocal = reader.boolean("forwardLinkLocal", default: false)
         let fdbLimit = reader.integer("fdbLimit", in: 16...1 << 20) ?? 16_384
+        let flood = reader.parsed("flood", "write all or none (known-multicast is not supported yet)") {
+            NetworkConfiguration.Flood(rawValue: $0)
+        }
+        let bumRate =
+            reader.value("bumRate")?.string == "unlimited"
+            ? nil : reader.integer("bumRate", in: 1...10_000_000) ?? Self.defaultBUMRate
         let bridge = reader.text("bridge")
         if let bridge, !isDeviceName(bridge) {
             problems.add(reader.value("bridge"), "`\(bridge)` is no device name", "use at most 15 bytes, no slash")
@@ -174,7 +183,6 @@ struct NetworkReader {
         }
         let allowMixedBridge = reader.boolean("allowMixedBridge", default: false)
         reader.unsupported("relay", unless: ["false"])
-        reader.unsupported("bumRate")
         reader.unsupported("neighborSuppression", unless: ["false"])
         reader.finish()
         guard let vni, let device else { return nil }
@@ -192,7 +200,9 @@ struct NetworkReader {
             copyDscp: copyDscp,
             vlans: vlans,
             fdb: fdb,
-            fdbLimit: fdbLimit
+            fdbLimit: fdbLimit,
+            flood: flood ?? .all,
+            bumRate: bumRate
         )
         return Located(value: value, node: reader)
     }

@@ -92,6 +92,8 @@ struct DropTally {
         case .dhcpServerNotAllowed: "DHCP answers from a peer without allow.router"
         case .hiddenHeaders: "a peer hides what its IPv6 packets carry"
         case .vlanNotAllowed: "frames of a VLAN that `vlan:` of their network does not list"
+        case .floodLimited:
+            "broadcast, multicast or unknown unicast beyond bumRate: a storm, a loop, or a limit too low"
         case .counterExhausted: "a session's counters are used up"
         case .deviceFailed: "the device did not take frames"
         case .invalidOffload: "the device gave super-frames that contradict themselves; try offloads: {tapTso: false}"
@@ -99,7 +101,8 @@ struct DropTally {
         case .keyMemoryExhausted:
             "the kernel gives no memory for another handshake's keys; see vm.max_map_count and memory limits"
         case .expiredKey, .handshakeLimited, .handshakeCrossed, .unknownRecord, .unknownControl, .shortFrame,
-            .invalidSource, .linkLocal, .hairpin, .notECNCapable, .tooBig, .noPeer, .noSession, .noEndpoint,
+            .invalidSource, .linkLocal, .hairpin, .notFlooded, .notECNCapable, .tooBig, .noPeer, .noSession,
+            .noEndpoint,
             .sendFailed, .mailboxFull:
             nil
         }

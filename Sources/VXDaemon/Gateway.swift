@@ -315,7 +315,9 @@ public struct Gateway {
                     members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap {
                         places[$0.name]
                     },
-                    forwarding: databases[place]
+                    forwarding: databases[place],
+                    flood: network.flood == .all ? .all : .none,
+                    limiter: network.bumRate.map { FloodLimiter(rate: $0, peerCount: configuration.peers.count) }
                 )
             )
         }

@@ -8,6 +8,14 @@ public enum NetworkMode: Sendable {
     case plaintext
 }
 
+/// What of a frame without one known receiver is sent to every peer of a network (head-end replication).
+public enum FloodPolicy: Sendable {
+    /// Broadcast, multicast, and unicast to an unknown station.
+    case all
+    /// Nothing: only known stations are sent to.
+    case none
+}
+
 /// One network as a lane is told of it.
 public struct NetworkDefinition: Sendable {
     /// Its identifier.
@@ -28,6 +36,10 @@ public struct NetworkDefinition: Sendable {
     public let members: [PeerIndex]
     /// Shared by all lanes.
     public let forwarding: ForwardingDatabase
+    /// What is flooded.
+    public let flood: FloodPolicy
+    /// How much of it, shared by all lanes; nil for any.
+    public let limiter: FloodLimiter?
 
     /// From its parts.
     public init(
@@ -39,8 +51,12 @@ public struct NetworkDefinition: Sendable {
         vlans: [UInt16]? = nil,
         maximumFrame: Int,
         members: [PeerIndex],
-        forwarding: ForwardingDatabase
+        forwarding: ForwardingDatabase,
+        flood: FloodPolicy = .all,
+        limiter: FloodLimiter? = nil
     ) {
+        self.flood = flood
+        self.limiter = limiter
         self.vni = vni
         self.mode = mode
         self.learning = learning
@@ -92,6 +108,10 @@ struct Network: ~Copyable {
     /// What of an inner traffic class shows outside: ECN always.
     let trafficClassMask: UInt8
     private let tags: TagFilter?
+    let flood: FloodPolicy
+    /// Of `limiter`, which it keeps alive.
+    let buckets: FloodBuckets?
+    private let limiter: FloodLimiter?
     /// The largest IP packet of its device.
     let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
@@ -106,6 +126,9 @@ struct Network: ~Copyable {
         forwarding = definition.forwarding
         trafficClassMask = definition.copyDSCP ? 0xff : TrafficClass.ecnMask
         tags = definition.vlans.map(TagFilter.init)
+        flood = definition.flood
+        limiter = definition.limiter
+        buckets = definition.limiter?.buckets
         // `maximumFrame` counts the Ethernet header and two tags.
         largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)

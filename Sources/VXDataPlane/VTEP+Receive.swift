@@ -246,6 +246,10 @@ extension VTEP {
         let source = Self.macAddress(at: frame + 6)
         if source.isMulticast || source.isZero { return drops.count(.invalidSource) }
         if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drops.count(.linkLocal) }
+        // Before anything is learned from a storm. Unicast was known to the peer, or has passed its own node's limit.
+        if destination.isMulticast, let buckets = networks[network].buckets, !buckets.take(1, from: peer, now: now) {
+            return drops.count(.floodLimited)
+        }
         let packet = InnerPacket(frame, count: count)
         if isPartial, packet == nil { return drops.count(.invalidChecksumFlag) }
         let rules = peers[Int(peer.rawValue)].rules

@@ -44,8 +44,16 @@ extension VTEP {
             cursor.peer = peer
         } else if networks[network].members.isEmpty {
             return drop(.noPeer)
+        } else if networks[network].flood == .none {
+            return drop(.notFlooded)
         }
         guard take(frame, count: count, offload: offload, network: network) else { return drop(.invalidOffload) }
+        if cursor.isFlood, let buckets = networks[network].buckets,
+            !buckets.take(cursor.segmenter?.count ?? 1, from: ForwardingDatabase.localDevice, now: now)
+        {
+            cursor.frame = nil
+            return drop(.floodLimited)
+        }
         return resume(now: now)
     }
 

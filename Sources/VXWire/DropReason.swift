@@ -125,6 +125,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case notECNCapable
     /// The destination is known to be behind the side the frame came from.
     case hairpin
+    /// A broadcast, multicast or unknown unicast frame beyond the network's `bumRate`.
+    case floodLimited
+    /// A broadcast, multicast or unknown unicast frame in a network with `flood: none`.
+    case notFlooded
     /// Larger than the peer's path carries.
     case tooBig
     /// A super-frame of the own device whose vnet header contradicts its bytes.

@@ -52,6 +52,7 @@ import VXWire
         #expect(configuration.adminSocket == "/run/vxseal/a.sock")
         #expect(configuration.networks[0].mode == .sealed && configuration.networks[0].device == "vxs42")
         #expect(configuration.networks[0].fdbLimit == 16_384)
+        #expect(configuration.networks[0].bumRate == 2000 && configuration.networks[0].flood == .all)
         #expect(configuration.peers[0].roaming)
         #expect(configuration.lanes == nil && configuration.sourcePorts == .lanes && configuration.lanePorts.isEmpty)
     }
@@ -97,6 +98,9 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    device: a-name-of-16-byte\n", 6, "no device name"),
             (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
             (head + "networks:\n  - vni: 1\n    fdbLimit: 15\n", 6, "networks[0].fdbLimit"),
+            (head + "networks:\n  - vni: 1\n    bumRate: 0\n", 6, "networks[0].bumRate"),
+            (head + "networks:\n  - vni: 1\n    flood: some\n", 6, "networks[0].flood"),
+            (head + "networks:\n  - vni: 1\n    flood: known-multicast\n", 6, "networks[0].flood"),
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
             (head + "networks:\n  - vni: 1\n    bridge: a/b\n", 6, "`a/b` is no device name"),
             (
@@ -159,6 +163,14 @@ import VXWire
 
     private let allow =
         "    allow:\n      macs: [\"02:00:00:00:00:07\"]\n      prefixes: [10.98.0.0/24, \"fd00::/64\"]\n"
+
+    @Test("flood and bumRate, and that they load again as they are")
+    func flooding() throws {
+        let configuration = try load(head + network + "    flood: none\n    bumRate: unlimited\n" + peer())
+        #expect(configuration.networks[0].flood == .none && configuration.networks[0].bumRate == nil)
+        #expect(try load(configuration.yaml).networks == configuration.networks)
+        #expect(try load(head + network + "    bumRate: 50\n" + peer()).networks[0].bumRate == 50)
+    }
 
     @Test("allow: what a peer may claim to be, and router: false unless it says otherwise")
     func allowance() throws {

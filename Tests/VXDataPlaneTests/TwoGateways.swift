@@ -14,6 +14,7 @@ final class TwoGateways {
 
     var left: VTEP
     var right: VTEP
+    let leftFDB = ForwardingDatabase()
     let rightFDB = ForwardingDatabase()
     /// Of the right node's session.
     private(set) var rightCounters = PairCounters(threads: 1, receiveLanes: 1)
@@ -22,8 +23,17 @@ final class TwoGateways {
 
     private let offloads: PacketOffloads
 
-    /// - Parameter binding: what the right gateway lets its peer claim to be.
-    init(connected: Bool = true, offloads: PacketOffloads = PacketOffloads(), binding: PeerBinding? = nil) {
+    /// - Parameters:
+    ///   - binding: what the right gateway lets its peer claim to be.
+    ///   - flood: what both flood.
+    ///   - bumRate: how much of it, in each network of each gateway by itself.
+    init(
+        connected: Bool = true,
+        offloads: PacketOffloads = PacketOffloads(),
+        binding: PeerBinding? = nil,
+        flood: FloodPolicy = .all,
+        bumRate: Int? = nil
+    ) {
         self.offloads = offloads
         func make(
             _ databases: [ForwardingDatabase],
@@ -38,7 +48,9 @@ final class TwoGateways {
                     learning: true,
                     maximumFrame: 1522,
                     members: place == 0 ? [PeerIndex(0)] : members,
-                    forwarding: databases[place]
+                    forwarding: databases[place],
+                    flood: flood,
+                    limiter: bumRate.map { FloodLimiter(rate: $0, peerCount: 1) }
                 )
             }
             let peer = PeerDefinition(
@@ -59,7 +71,7 @@ final class TwoGateways {
             )
         }
         left = make(
-            [ForwardingDatabase(), ForwardingDatabase()],
+            [leftFDB, ForwardingDatabase()],
             members: [PeerIndex(0)],
             endpoint: Self.rightEndpoint,
             binding: nil
