@@ -37,6 +37,9 @@ struct Status: AsyncParsableCommand {
                     "    not learned for want of place: \(fdb.refused); frozen for moving too often: \(fdb.frozen)"
                 )
             }
+            if let neighbors = network.neighbors, neighbors.known > 0 || neighbors.answered > 0 {
+                lines.append("  neighbours: \(neighbors.known) heard of, \(neighbors.answered) questions answered here")
+            }
         }
         for peer in status.peers { lines += text(peer) }
         let drops = status.drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }

@@ -113,6 +113,11 @@ struct CrossChecks {
             _ in first
         }
         for network in networks {
+            var addresses: Set<IPAddress> = []
+            for address in network.value.fdb.flatMap(\.addresses) where !addresses.insert(address).inserted {
+                let what = "two fdb entries have the address \(address)"
+                problems.add(network.node.value("fdb"), what, "give it to one station")
+            }
             for entry in network.value.fdb {
                 let owner = owners[entry.mac]?.name
                 let isUnbound = owner == nil && bound[entry.peer].map { !$0.isEmpty } ?? false

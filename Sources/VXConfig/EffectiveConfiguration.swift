@@ -34,6 +34,7 @@ extension NetworkConfiguration {
             "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
             "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)",
             "    learning: \(learning)", "    fdbLimit: \(fdbLimit)", "    copyDscp: \(copyDscp)",
+            "    neighborSuppression: \(neighborSuppression)",
             "    flood: \(flood.rawValue)", "    bumRate: \(bumRate.map(String.init) ?? "unlimited")",
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
@@ -41,7 +42,9 @@ extension NetworkConfiguration {
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }
         if allowMixedBridge { lines.append("    allowMixedBridge: true") }
         if !fdb.isEmpty { lines.append("    fdb:") }
-        lines += fdb.map { "      - {mac: \"\($0.mac)\", peer: \"\($0.peer)\"}" }
+        lines += fdb.map {
+            "      - {mac: \"\($0.mac)\", peer: \"\($0.peer)\", " + list("addresses", $0.addresses) + "}"
+        }
         return lines
     }
 }

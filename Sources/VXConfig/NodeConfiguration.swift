@@ -71,6 +71,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
         public var mac: MACAddress
         /// The name of the peer it is behind.
         public var peer: String
+        /// Its inner addresses, which ARP and neighbour discovery are answered with.
+        public var addresses: [IPAddress]
     }
 
     /// Its identifier.
@@ -105,6 +107,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var flood: Flood
     /// Broadcast, multicast and unknown unicast frames a second, of the own device and of each peer; nil for any.
     public var bumRate: Int?
+    /// ARP and neighbour discovery of the own device are answered from what is known for certain.
+    public var neighborSuppression: Bool
 }
 
 /// A host name and a port, for an endpoint that is looked up.

@@ -170,6 +170,7 @@ struct NetworkReader {
         let bumRate =
             reader.value("bumRate")?.string == "unlimited"
             ? nil : reader.integer("bumRate", in: 1...10_000_000) ?? Self.defaultBUMRate
+        let suppression = reader.boolean("neighborSuppression", default: true)
         let bridge = reader.text("bridge")
         if let bridge, !isDeviceName(bridge) {
             problems.add(reader.value("bridge"), "`\(bridge)` is no device name", "use at most 15 bytes, no slash")
@@ -183,7 +184,6 @@ struct NetworkReader {
         }
         let allowMixedBridge = reader.boolean("allowMixedBridge", default: false)
         reader.unsupported("relay", unless: ["false"])
-        reader.unsupported("neighborSuppression", unless: ["false"])
         reader.finish()
         guard let vni, let device else { return nil }
         let value = NetworkConfiguration(
@@ -202,7 +202,8 @@ struct NetworkReader {
             fdb: fdb,
             fdbLimit: fdbLimit,
             flood: flood ?? .all,
-            bumRate: bumRate
+            bumRate: bumRate,
+            neighborSuppression: suppression
         )
         return Located(value: value, node: reader)
     }
@@ -215,9 +216,12 @@ struct NetworkReader {
         guard let reader = MappingReader(item, path: path, problems: problems) else { return nil }
         let mac = reader.parsed("mac", AllowanceReader.stationMend, MACAddress.init(station:))
         let peer = reader.required("peer", "name one of the peers")
+        let addresses = reader.parsedItems("addresses", "write single addresses: 10.98.0.7 or fd00::7") {
+            IPAddress($0)
+        }
         reader.finish()
         guard let mac, let peer else { return nil }
-        return NetworkConfiguration.StaticEntry(mac: mac, peer: peer)
+        return NetworkConfiguration.StaticEntry(mac: mac, peer: peer, addresses: addresses)
     }
 }
 

@@ -81,6 +81,23 @@ public struct NetworkStatus: Codable, Sendable {
         }
     }
 
+    /// ARP and neighbour discovery that is answered here.
+    public struct Neighbors: Codable, Sendable {
+        /// Addresses that were heard and may be answered for.
+        public var known: Int
+        /// Questions that were answered instead of flooded.
+        public var answered: UInt64
+        /// How often an address was not taken up, since the table or its peer's share of it was full.
+        public var refused: UInt64
+
+        /// From its parts.
+        public init(known: Int, answered: UInt64, refused: UInt64) {
+            self.known = known
+            self.answered = answered
+            self.refused = refused
+        }
+    }
+
     /// Its identifier.
     public var vni: UInt32
     /// `sealed` or `plaintext`.
@@ -97,6 +114,8 @@ public struct NetworkStatus: Codable, Sendable {
     public var deviceRestarts: Int = 0
     /// How full its forwarding database is.
     public var fdb: Forwarding
+    /// What ARP and neighbour discovery are answered from; absent without `neighborSuppression`.
+    public var neighbors: Neighbors?
 
     /// From its parts.
     public init(vni: UInt32, mode: String, device: String, mtu: Int, fdb: Forwarding) {

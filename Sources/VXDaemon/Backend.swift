@@ -11,7 +11,7 @@ import VXWire
 struct Backend: AdminBackend {
     let configuration: NodeConfiguration
     let runtime: Runtime
-    let databases: [ForwardingDatabase]
+    let tables: [NetworkTables]
     /// By lane, then by peer.
     let counters: [[PeerCounters]]
     let mtus: [Int]
@@ -46,7 +46,7 @@ struct Backend: AdminBackend {
 
     private func network(at place: Int) -> NetworkStatus {
         let network = configuration.networks[place]
-        let usage = databases[place].usage
+        let usage = tables[place].forwarding.usage
         let device = devices[place]
         var status = NetworkStatus(
             vni: network.vni.rawValue,
@@ -58,6 +58,10 @@ struct Backend: AdminBackend {
         status.bridge = network.bridge
         status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
         status.deviceRestarts = device.restarts
+        status.neighbors = tables[place].neighbors.map { table in
+            let usage = table.usage
+            return .init(known: usage.known, answered: usage.answered, refused: usage.refused)
+        }
         return status
     }
 
@@ -100,8 +104,8 @@ struct Backend: AdminBackend {
 
     func forwardingDatabase() async -> FDBReply {
         let now = Clocks.bootTime()
-        let entries = zip(configuration.networks, databases).flatMap { network, database in
-            database.rows(now: now).sorted { $0.address.rawValue < $1.address.rawValue }.map { row in
+        let entries = zip(configuration.networks, tables).flatMap { network, tables in
+            tables.forwarding.rows(now: now).sorted { $0.address.rawValue < $1.address.rawValue }.map { row in
                 let isLocal = row.peer == ForwardingDatabase.localDevice
                 return FDBReply.Entry(
                     vni: network.vni.rawValue,
@@ -130,9 +134,10 @@ struct Backend: AdminBackend {
         if let vni = request.vni, !configuration.networks.contains(where: { $0.vni.rawValue == vni }) {
             throw AdminRefusal("no network has VNI \(vni); see them with: vxseal status")
         }
-        for (network, database) in zip(configuration.networks, databases)
+        for (network, tables) in zip(configuration.networks, tables)
         where request.vni == nil || network.vni.rawValue == request.vni {
-            database.flush(peer: peer, address: address)
+            tables.forwarding.flush(peer: peer, address: address)
+            if address == nil { tables.neighbors?.flush(peer: peer) }
         }
         return await forwardingDatabase()
     }

@@ -43,7 +43,7 @@ public struct Gateway {
         umask(0o177)
         try removeDeadSocket()
 
-        let databases = configuration.networks.map(database(of:))
+        let tables = try configuration.networks.map { try NetworkTables($0, of: configuration) }
         let counters = (0..<lanes).map { _ in configuration.peers.map { _ in PeerCounters() } }
         let addressKey = try DeviceKeyFile(stateDirectory: configuration.stateDirectory).key(
             for: configuration.identity.publicKey
@@ -55,7 +55,7 @@ public struct Gateway {
         let ledger = RotationLedger()
         let cipher = try chooseCipher()
         let (runtime, isSteered) = try makeRuntime(
-            databases: databases,
+            tables: tables,
             counters: counters,
             devices: devices,
             mtus: mtus,
@@ -76,7 +76,7 @@ public struct Gateway {
         let backend = Backend(
             configuration: configuration,
             runtime: runtime,
-            databases: databases,
+            tables: tables,
             counters: counters,
             mtus: mtus,
             devices: deviceBoard,
@@ -111,7 +111,7 @@ public struct Gateway {
                         successTerminationBehavior: .ignore
                     ),
                     .init(service: keeper, successTerminationBehavior: .ignore),
-                    .init(service: TableSweep(databases: databases), successTerminationBehavior: .ignore),
+                    .init(service: TableSweep(tables: tables), successTerminationBehavior: .ignore),
                     .init(
                         service: RuntimeService(runtime: runtime),
                         successTerminationBehavior: .gracefullyShutdownGroup
@@ -124,17 +124,6 @@ public struct Gateway {
         defer { unlink(configuration.adminSocket) }
         try await group.run()
         logger.info("vxseal has ended", metadata: ["node": "\(configuration.node)"])
-    }
-
-    private func database(of network: NetworkConfiguration) -> ForwardingDatabase {
-        let members = configuration.peers.filter { $0.networks.contains(network.vni) }
-        return ForwardingDatabase(
-            limit: network.fdbLimit,
-            peerCount: configuration.peers.count,
-            members: members.count,
-            permanent: network.fdb.count + members.reduce(0) { $0 + ($1.allow?.macs.count ?? 0) },
-            seed: .random(in: .min ... .max)
-        )
     }
 
     private func prepareDirectories() throws {
@@ -163,7 +152,7 @@ public struct Gateway {
     }
 
     private func makeRuntime(
-        databases: [ForwardingDatabase],
+        tables: [NetworkTables],
         counters: [[PeerCounters]],
         devices: DeviceMaker,
         mtus: [Int],
@@ -207,7 +196,7 @@ public struct Gateway {
             ),
             handshakeSockets: handshakeSockets,
             topologies: topologies(
-                databases: databases,
+                tables: tables,
                 counters: counters,
                 mtus: mtus,
                 offloads: found.packets,
@@ -280,7 +269,7 @@ public struct Gateway {
 
     /// What each lane is told: the same, but for the peers' counters, which are a lane's own.
     private func topologies(
-        databases: [ForwardingDatabase],
+        tables: [NetworkTables],
         counters: [[PeerCounters]],
         mtus: [Int],
         offloads: PacketOffloads,
@@ -291,17 +280,6 @@ public struct Gateway {
         )
         var networks: [NetworkDefinition] = []
         for (place, network) in configuration.networks.enumerated() {
-            for entry in network.fdb {
-                guard let peer = places[entry.peer], databases[place].insertPermanent(entry.mac, peer: peer) else {
-                    throw StartError("too many fdb entries of VNI \(network.vni) fall together; spread the addresses")
-                }
-            }
-            for peer in configuration.peers where peer.networks.contains(network.vni) {
-                guard let index = places[peer.name], let macs = peer.allow?.macs else { continue }
-                for mac in macs where !databases[place].insertPermanent(mac, peer: index, kind: .allowed) {
-                    throw StartError("too many of allow.macs in VNI \(network.vni) fall together; spread the addresses")
-                }
-            }
             networks.append(
                 NetworkDefinition(
                     vni: network.vni,
@@ -315,9 +293,10 @@ public struct Gateway {
                     members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap {
                         places[$0.name]
                     },
-                    forwarding: databases[place],
+                    forwarding: tables[place].forwarding,
                     flood: network.flood == .all ? .all : .none,
-                    limiter: network.bumRate.map { FloodLimiter(rate: $0, peerCount: configuration.peers.count) }
+                    limiter: tables[place].limiter,
+                    neighbors: tables[place].neighbors
                 )
             )
         }

@@ -48,6 +48,9 @@ struct HolderShares: @unchecked Sendable {
         if before > reserve { counts[pooled].wrappingSubtract(1, ordering: .relaxed) }
     }
 
+    /// For a table that does not live as long as the process.
+    func deallocate() { ZeroedWords.deallocate(counts) }
+
     /// How many places are taken.
     var total: Int {
         (0...peerCount).reduce(0) { $0 + Int(truncatingIfNeeded: counts[$1].load(ordering: .relaxed)) }

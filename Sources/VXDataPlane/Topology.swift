@@ -40,6 +40,8 @@ public struct NetworkDefinition: Sendable {
     public let flood: FloodPolicy
     /// How much of it, shared by all lanes; nil for any.
     public let limiter: FloodLimiter?
+    /// Who is answered for, shared by all lanes; nil where every question is flooded.
+    public let neighbors: NeighborTable?
 
     /// From its parts.
     public init(
@@ -53,8 +55,10 @@ public struct NetworkDefinition: Sendable {
         members: [PeerIndex],
         forwarding: ForwardingDatabase,
         flood: FloodPolicy = .all,
-        limiter: FloodLimiter? = nil
+        limiter: FloodLimiter? = nil,
+        neighbors: NeighborTable? = nil
     ) {
+        self.neighbors = neighbors
         self.flood = flood
         self.limiter = limiter
         self.vni = vni
@@ -112,6 +116,9 @@ struct Network: ~Copyable {
     /// Of `limiter`, which it keeps alive.
     let buckets: FloodBuckets?
     private let limiter: FloodLimiter?
+    /// Whether there are `neighbors`, without touching their reference count.
+    let suppresses: Bool
+    let neighbors: NeighborTable?
     /// The largest IP packet of its device.
     let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
@@ -129,6 +136,8 @@ struct Network: ~Copyable {
         flood = definition.flood
         limiter = definition.limiter
         buckets = definition.limiter?.buckets
+        neighbors = definition.neighbors
+        suppresses = definition.neighbors != nil
         // `maximumFrame` counts the Ethernet header and two tags.
         largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)

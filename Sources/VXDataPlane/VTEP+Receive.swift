@@ -277,6 +277,9 @@ extension VTEP {
         } else if networks[network].forwarding.claim(source, by: peer, mustOwn: false) == .foreign {
             return drops.count(.exclusiveMAC)
         }
+        if rules.bindsPrefixes, networks[network].suppresses, Self.isNeighborMessage(frame, count: count) {
+            noteNeighbor(frame, count: count, network: network, peer: peer, now: now)
+        }
         peers[Int(peer.rawValue)].counters.countReceivedFrame(bytes: count)
         var checksum = isPartial ? FrameCoalescer.Checksum.partial : .complete
         if networks[network].mode == .plaintext, let packet, Self.holdsPseudoHeaderSum(frame, packet: packet) {

@@ -42,6 +42,11 @@ extension VTEP {
             if peer == ForwardingDatabase.localDevice { return drop(.hairpin) }
             cursor.isFlood = false
             cursor.peer = peer
+        } else if networks[network].suppresses, destination.isMulticast, !offload.isPartial,
+            Self.isNeighborMessage(frame, count: count),
+            answerNeighbor(frame, count: count, network: network, now: now)
+        {
+            return .finished
         } else if networks[network].members.isEmpty {
             return drop(.noPeer)
         } else if networks[network].flood == .none {

@@ -164,11 +164,18 @@ import VXWire
     private let allow =
         "    allow:\n      macs: [\"02:00:00:00:00:07\"]\n      prefixes: [10.98.0.0/24, \"fd00::/64\"]\n"
 
-    @Test("flood and bumRate, and that they load again as they are")
+    @Test("flood, bumRate and neighborSuppression, and that they load again as they are")
     func flooding() throws {
         let configuration = try load(head + network + "    flood: none\n    bumRate: unlimited\n" + peer())
         #expect(configuration.networks[0].flood == .none && configuration.networks[0].bumRate == nil)
         #expect(try load(configuration.yaml).networks == configuration.networks)
+        let entries = "    fdb: [{mac: \"02:00:00:00:00:07\", peer: b, addresses: [10.98.0.7, \"fd00::7\"]}]\n"
+        let known = try load(head + network + "    neighborSuppression: false\n" + entries + peer())
+        #expect(!known.networks[0].neighborSuppression && configuration.networks[0].neighborSuppression)
+        #expect(known.networks[0].fdb[0].addresses.map(\.description) == ["10.98.0.7", "fd00::7"])
+        #expect(try load(known.yaml).networks == known.networks)
+        let twice = try problems(head + network + entries.replacing("fd00::7", with: "10.98.0.7") + peer())
+        #expect(twice.count == 1 && twice[0].line == 7 && twice[0].what.contains("10.98.0.7"))
         #expect(try load(head + network + "    bumRate: 50\n" + peer()).networks[0].bumRate == 50)
     }
 

@@ -16,6 +16,7 @@ final class TwoGateways {
     var right: VTEP
     let leftFDB = ForwardingDatabase()
     let rightFDB = ForwardingDatabase()
+    let rightNeighbors = NeighborTable(peerCount: 1, members: 1)
     /// Of the right node's session.
     private(set) var rightCounters = PairCounters(threads: 1, receiveLanes: 1)
     let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
@@ -26,20 +27,23 @@ final class TwoGateways {
     /// - Parameters:
     ///   - binding: what the right gateway lets its peer claim to be.
     ///   - flood: what both flood.
+    ///   - suppression: the right one answers ARP and neighbour discovery.
     ///   - bumRate: how much of it, in each network of each gateway by itself.
     init(
         connected: Bool = true,
         offloads: PacketOffloads = PacketOffloads(),
         binding: PeerBinding? = nil,
         flood: FloodPolicy = .all,
-        bumRate: Int? = nil
+        bumRate: Int? = nil,
+        suppression: Bool = false
     ) {
         self.offloads = offloads
         func make(
             _ databases: [ForwardingDatabase],
             members: [PeerIndex],
             endpoint: Endpoint,
-            binding: PeerBinding?
+            binding: PeerBinding?,
+            neighbors: NeighborTable?
         ) -> VTEP {
             let networks = [42, 43].enumerated().map { place, vni in
                 NetworkDefinition(
@@ -50,7 +54,8 @@ final class TwoGateways {
                     members: place == 0 ? [PeerIndex(0)] : members,
                     forwarding: databases[place],
                     flood: flood,
-                    limiter: bumRate.map { FloodLimiter(rate: $0, peerCount: 1) }
+                    limiter: bumRate.map { FloodLimiter(rate: $0, peerCount: 1) },
+                    neighbors: place == 0 ? neighbors : nil
                 )
             }
             let peer = PeerDefinition(
@@ -74,13 +79,15 @@ final class TwoGateways {
             [leftFDB, ForwardingDatabase()],
             members: [PeerIndex(0)],
             endpoint: Self.rightEndpoint,
-            binding: nil
+            binding: nil,
+            neighbors: nil
         )
         right = make(
             [rightFDB, ForwardingDatabase()],
             members: [],
             endpoint: Self.leftEndpoint,
-            binding: binding
+            binding: binding,
+            neighbors: suppression ? rightNeighbors : nil
         )
         if connected { connect() }
     }

@@ -25,6 +25,15 @@ until_true 10 "IPv4 with the station's own addresses" reach h2 10.98.0.1
 until_true 10 "IPv6 with the station's own addresses" reach h2 fd98::1
 "$VXSEAL" fdb --socket "$work/n1.sock" | grep -q "02:00:00:00:00:02 *n2 *allowed *-" || fail "fdb shows whose the station is"
 
+# n1 has heard of its neighbour, and answers for it from now on: its own kernel takes the answers.
+asked() { ask n1 "s['networks'][0]['neighbors']['answered']"; }
+more_answered() {
+    ip -n n1 neigh flush dev vxs42
+    reach n1 10.98.0.2 && reach n1 fd98::2 && [ "$(asked)" -ge $((before + 2)) ]
+}
+before=$(asked)
+until_true 10 "ARP and neighbour discovery are answered by n1 itself" more_answered
+
 # forge REASON KIND: sends a frame of h2 until n1 has dropped one for the reason
 forge() {
     local reason=$1 before
