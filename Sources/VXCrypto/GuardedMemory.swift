@@ -74,10 +74,24 @@ final class GuardedMemory: Sendable {
     private static let reserve = 64
 
     private let allocate: @Sendable (Int) -> UnsafeMutableRawPointer?
-    /// For each of `slotSizes` the slabs that have room. Full ones are held by their slots alone.
-    private let open = Mutex<[[Slab]]>(Array(repeating: [], count: GuardedMemory.slotSizes.count))
-    /// Derivations that are under way, and the slabs that they wrote to. Taken within `open` only.
-    private let derivations = Mutex<(count: Int, written: [Slab])>((0, []))
+    private let state = Mutex(State())
+
+    private struct State: ~Copyable {
+        /// For each of `slotSizes` the slabs that have room. Full ones are held by their slots alone.
+        var open: [[Slab]] = Array(repeating: [], count: GuardedMemory.slotSizes.count)
+        /// Derivations that are under way, and the slabs that they wrote to.
+        var derivations = 0
+        var written: [Slab] = []
+
+        mutating func endWriting(_ slab: Slab) {
+            slab.writers -= 1
+            if derivations == 0 {
+                slab.protect()
+            } else if !written.contains(where: { $0 === slab }) {
+                written.append(slab)
+            }
+        }
+    }
 
     /// - Parameter allocate: what gives guarded memory of a size, as `sodium_malloc` does.
     init(allocate: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?) { self.allocate = allocate }
@@ -89,77 +103,67 @@ final class GuardedMemory: Sendable {
             let page = Int(getpagesize())
             let whole = (count + page - 1) / page * page
             guard let slab = Slab(slotSize: whole, size: whole, allocate: allocate) else { return nil }
-            return open.withLock { _ in Self.takeSlot(of: slab) }
+            return state.withLock { _ in Self.takeSlot(of: slab) }
         }
-        return open.withLock { open in
-            if open[size].isEmpty {
+        return state.withLock { state in
+            if state.open[size].isEmpty {
                 guard let slab = makeSlab(size) else { return nil }
-                open[size].append(slab)
+                state.open[size].append(slab)
             }
-            let slab = open[size][open[size].count - 1]
+            let slab = state.open[size][state.open[size].count - 1]
             let slot = Self.takeSlot(of: slab)
-            if slab.isFull { open[size].removeLast() }
+            if slab.isFull { state.open[size].removeLast() }
             return slot
         }
     }
 
     /// What `take` opened is read-only again.
     func endWriting(_ slot: Slot) {
-        open.withLock { _ in endWriting(slot.slab) }
-    }
-
-    private func endWriting(_ slab: Slab) {
-        slab.writers -= 1
-        derivations.withLock { derivations in
-            if derivations.count == 0 { return slab.protect() }
-            if !derivations.written.contains(where: { $0 === slab }) { derivations.written.append(slab) }
-        }
+        state.withLock { $0.endWriting(slot.slab) }
     }
 
     /// From here to `endDerivation` what is written to stays writable: a handshake makes and wipes some twenty secrets, and
     /// four changes of protection for each would take most of its time.
     func beginDerivation() {
-        open.withLock { _ in derivations.withLock { $0.count += 1 } }
+        state.withLock { $0.derivations += 1 }
     }
 
     /// Protects what was written to, once no other thread is deriving.
     func endDerivation() {
-        open.withLock { _ in
-            derivations.withLock { derivations in
-                derivations.count -= 1
-                guard derivations.count == 0 else { return }
-                for slab in derivations.written { slab.protect() }
-                derivations.written.removeAll(keepingCapacity: true)
-            }
+        state.withLock { state in
+            state.derivations -= 1
+            guard state.derivations == 0 else { return }
+            for slab in state.written { slab.protect() }
+            state.written.removeAll(keepingCapacity: true)
         }
     }
 
     /// Wipes a slot and takes it back.
     func giveBack(_ slot: Slot) {
         let slab = slot.slab
-        open.withLock { open in
+        state.withLock { state in
             let wasFull = slab.isFull
             slab.beginWriting()
             sodium_memzero(slot.base, slab.slotSize)
-            endWriting(slab)
+            state.endWriting(slab)
             slab.free.append((slot.base - slab.base) / slab.slotSize)
             guard let size = Self.slotSizes.firstIndex(of: slab.slotSize) else { return }
-            if wasFull { open[size].append(slab) }
+            if wasFull { state.open[size].append(slab) }
             // One unused slab stays, so that a single secret that comes and goes does not make and free it each time.
-            if slab.isUnused, open[size].count > 1 { open[size].removeAll { $0 === slab } }
+            if slab.isUnused, state.open[size].count > 1 { state.open[size].removeAll { $0 === slab } }
         }
     }
 
     /// Makes sure that one more handshake finds memory for all its secrets.
     /// - Returns: false when the kernel gives none.
     func reserve() -> Bool {
-        open.withLock { open in
-            for size in open.indices {
-                let room = open[size].reduce(0) { $0 + $1.free.count }
+        state.withLock { state in
+            for size in state.open.indices {
+                let room = state.open[size].reduce(0) { $0 + $1.free.count }
                 guard room < Self.reserve else { continue }
                 guard let slab = makeSlab(size) else { return false }
                 // In front: the one with less room is used up first.
-                open[size].insert(slab, at: 0)
+                state.open[size].insert(slab, at: 0)
             }
             return true
         }

@@ -20,23 +20,16 @@ struct FloodGate {
     private let knownRate = PrefixRate()
     private let knownClaimantRate = PrefixRate()
 
-    /// Tokens for one second's messages at most.
+    /// A bucket of a tenth of a second's messages, kept as the time at which it will be full again (ITU-T I.371, annex A).
     private struct Budget {
-        private var tokens: UInt64 = 0
-        private var filledAt: Instant?
+        private static let interval = 1_000_000_000 / FloodGate.strangersPerSecond
+        private static let burst: UInt64 = 100_000_000
+        private var full: UInt64 = 0
 
         mutating func take(now: Instant) -> Bool {
-            // In millionths of a message, or a turn of less than a token's time would fill in nothing.
-            let most = FloodGate.strangersPerSecond * 1_000_000 / 10
-            if let filledAt {
-                let gained = now.since(filledAt).nanoseconds / 1000 * FloodGate.strangersPerSecond
-                tokens = min(tokens + gained, most)
-            } else {
-                tokens = most
-            }
-            filledAt = now
-            guard tokens >= 1_000_000 else { return false }
-            tokens -= 1_000_000
+            let next = max(full, now.nanoseconds) + Self.interval
+            guard next - now.nanoseconds <= Self.burst else { return false }
+            full = next
             return true
         }
     }
