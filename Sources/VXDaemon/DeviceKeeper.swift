@@ -110,7 +110,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         var ready = EventLoop.ReadyList(capacity: 4)
         look()
         while true {
-            // A lost device that could not be made, or a bridge that is not there, is tried again.
+            // A lost device that could not be made is tried again.
             let isWaiting = states.contains { $0.isLost }
             events.wait(into: &ready, timeoutMilliseconds: isWaiting ? Self.retryMilliseconds : -1)
             var hasChanged = false

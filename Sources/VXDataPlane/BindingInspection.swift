@@ -102,17 +102,9 @@ struct BindingInspection {
     // MARK: IPv6
 
     @inline(__always)
-    private func address(at offset: Int) -> IPv6Address {
-        IPv6Address(
-            high: UInt64(frame.bigEndian32(at: offset)) &<< 32 | UInt64(frame.bigEndian32(at: offset &+ 4)),
-            low: UInt64(frame.bigEndian32(at: offset &+ 8)) &<< 32 | UInt64(frame.bigEndian32(at: offset &+ 12))
-        )
-    }
-
-    @inline(__always)
     private func ipv6(at offset: Int) -> DropReason? {
         guard count >= offset &+ 40, byte(offset) &>> 4 == 6 else { return .sourceNotAllowed }
-        let source = address(at: offset &+ 8)
+        let source = frame.ipv6Address(at: offset &+ 8)
         let end = min(count, offset &+ 40 &+ Int(frame.bigEndian16(at: offset &+ 4)))
         let isUnspecified = source.high == 0 && source.low == 0
         if !isUnspecified, !rules.admits(source) { return .sourceNotAllowed }
@@ -142,7 +134,7 @@ struct BindingInspection {
                 position &+= length
             }
         }
-        if next == 58 {
+        if next == IPProtocol.icmpv6 {
             guard end >= position &+ 4 else { return .hiddenHeaders }
             return icmpv6(at: position, end: end, isUnspecified: isUnspecified, isFragmented: isFragmented)
         }
@@ -174,7 +166,9 @@ struct BindingInspection {
             guard end >= position &+ 24 else { return .neighborNotAllowed }
             // A solicitation asks for another's address, unless it comes from `::`: that is duplicate address detection,
             // and claims it (RFC 4862, 5.4).
-            if type == 136 || isUnspecified, !rules.admits(address(at: position &+ 8)) { return .neighborNotAllowed }
+            if type == 136 || isUnspecified, !rules.admits(frame.ipv6Address(at: position &+ 8)) {
+                return .neighborNotAllowed
+            }
             if type == 136, isUnspecified, rules.bindsPrefixes { return .sourceNotAllowed }
             return options(from: position &+ 24, end: end, isFragmented: isFragmented)
         case 131, 132, 143:

@@ -33,7 +33,7 @@ public struct ForwardingDatabase: @unchecked Sendable {
     /// Stations not learned, entries frozen, where `reclaim` goes on.
     private let counts = ZeroedWords.allocate(3)
     private let mask: Int
-    private let multiplier: UInt64
+    private let hash: SeededHash
     private let ageing: Interval
 
     /// Where an entry comes from; a greater one is never overwritten by a lesser one.
@@ -109,7 +109,7 @@ public struct ForwardingDatabase: @unchecked Sendable {
         // A quarter full at most: then a station finds its whole window taken once in a hundred thousand times.
         while count < 4 * (limit + permanent) { count *= 2 }
         mask = count - 1
-        multiplier = seed | 1
+        hash = SeededHash(seed)
         self.ageing = ageing
         shares = HolderShares(limit: limit, peerCount: peerCount, members: members ?? peerCount)
         // The window of the last place runs past the end, which saves the wrap on every look-up.
@@ -119,10 +119,7 @@ public struct ForwardingDatabase: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func place(_ address: MACAddress) -> Int {
-        let mixed = address.rawValue &* multiplier
-        return Int(truncatingIfNeeded: ((mixed ^ mixed &>> 32) &* 0x9e37_79b9_7f4a_7c15) &>> 40) & mask
-    }
+    private func place(_ address: MACAddress) -> Int { hash(address.rawValue) & mask }
 
     @inline(__always)
     private func find(_ address: MACAddress) -> Int? {

@@ -125,6 +125,14 @@ extension UnsafeRawPointer {
     func bigEndian32(at offset: Int) -> UInt32 {
         UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self))
     }
+
+    @inline(__always)
+    func ipv6Address(at offset: Int) -> IPv6Address {
+        IPv6Address(
+            high: UInt64(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt64.self)),
+            low: UInt64(bigEndian: loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
+        )
+    }
 }
 
 extension UnsafeMutableRawPointer {
@@ -141,5 +149,17 @@ extension UnsafeMutableRawPointer {
     @inline(__always)
     func storeBigEndian(_ value: UInt64, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
+    }
+
+    @inline(__always)
+    func storeBigEndian(_ address: IPv6Address, at offset: Int) {
+        storeBigEndian(address.high, at: offset)
+        storeBigEndian(address.low, at: offset &+ 8)
+    }
+
+    @inline(__always)
+    func storeBigEndian(_ address: MACAddress, at offset: Int) {
+        storeBigEndian(UInt32(truncatingIfNeeded: address.rawValue &>> 16), at: offset)
+        storeBigEndian(UInt16(truncatingIfNeeded: address.rawValue), at: offset &+ 4)
     }
 }

@@ -1,3 +1,5 @@
+import VXWire
+
 /// The checksum of IPv4, ICMP, TCP and UDP (RFC 1071): the ones' complement of the ones' complement sum of 16-bit words.
 enum InternetChecksum {
     /// The unfolded sum of big-endian words; an odd last byte counts as the high half of a word.
@@ -45,6 +47,16 @@ enum InternetChecksum {
     /// The checksum of bytes whose checksum field is zero.
     @inline(__always)
     static func of(_ bytes: UnsafeRawPointer, count: Int) -> UInt16 { finish(sum(bytes, count: count)) }
+
+    /// The checksum of an ICMPv6 message directly behind its IPv6 header, pseudo-header included (RFC 8200, 8.1); zero where the
+    /// field holds the right one.
+    /// - Parameters:
+    ///   - header: the IPv6 header.
+    ///   - count: bytes of the message.
+    static func icmpv6(_ header: UnsafeRawPointer, count: Int) -> UInt16 {
+        let pseudo = sum(header + 8, count: 32) + UInt64(count) + UInt64(IPProtocol.icmpv6)
+        return finish(pseudo + sum(header + IPv6Packet.headerLength, count: count))
+    }
 
     /// Completes a TCP or UDP checksum whose field holds the sum of the pseudo-header.
     /// - Parameters:

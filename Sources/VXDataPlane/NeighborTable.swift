@@ -38,7 +38,7 @@ public final class NeighborTable: @unchecked Sendable {
     /// Answers given, and addresses not taken up for want of a place.
     private let counts = ZeroedWords.allocate(2)
     private let shares: HolderShares
-    private let multiplier: UInt64
+    private let hash: SeededHash
 
     /// An empty table.
     /// - Parameters:
@@ -48,7 +48,7 @@ public final class NeighborTable: @unchecked Sendable {
     public init(peerCount: Int, members: Int, seed: UInt64 = 0) {
         words = ZeroedWords.allocate((Self.places + Self.window) * Self.stride)
         shares = HolderShares(limit: Self.limit, peerCount: peerCount, members: members)
-        multiplier = seed | 1
+        hash = SeededHash(seed)
     }
 
     deinit {
@@ -57,14 +57,8 @@ public final class NeighborTable: @unchecked Sendable {
         shares.deallocate()
     }
 
-    /// The mapped form of an IPv4 address (RFC 4291, 2.5.5.2).
-    static func key(_ address: IPv4Address) -> IPv6Address {
-        IPv6Address(high: 0, low: 0xffff_0000_0000 | UInt64(address.rawValue))
-    }
-
     private func first(_ address: IPv6Address) -> Int {
-        let mixed = (address.low ^ (address.high &* 0xff51_afd7_ed55_8ccd)) &* multiplier
-        return Int(truncatingIfNeeded: ((mixed ^ mixed &>> 32) &* 0x9e37_79b9_7f4a_7c15) &>> 40) % Self.places
+        hash(IPAddress.v6(address).placeKey) % Self.places
     }
 
     /// A consistent copy of an entry.
@@ -148,11 +142,7 @@ public final class NeighborTable: @unchecked Sendable {
     /// Enters a configured address, which never ages and is never contested.
     /// - Returns: false when too many addresses fall together.
     public func insertStatic(_ address: IPAddress, mac: MACAddress, peer: PeerIndex) -> Bool {
-        let key: IPv6Address =
-            switch address {
-            case .v4(let address): Self.key(address)
-            case .v6(let address): address
-            }
+        let key = address.mapped
         let start = first(key)
         return (start..<start + Self.window).contains { place in
             update(place) { entry in

@@ -22,7 +22,6 @@ enum PacketTooBig {
     private static let ipv4Header = 20
     private static let icmpHeader = 8
     private static let icmp: UInt8 = 1
-    private static let icmpv6: UInt8 = 58
     private static let fragmentHeader: UInt8 = 44
 
     /// Decides, and writes the answer if there is to be one.
@@ -76,7 +75,7 @@ enum PacketTooBig {
         if packet.nextHeader == fragmentHeader {
             return payload.byteCount >= 8 && payload.readUInt16(at: 2) & 0xfff8 == 0
         }
-        return packet.nextHeader != icmpv6 || payload.byteCount > 0 && payload.readUInt8(at: 0) >= 128
+        return packet.nextHeader != IPProtocol.icmpv6 || payload.byteCount > 0 && payload.readUInt8(at: 0) >= 128
     }
 
     /// The frame's Ethernet header the other way round, tags kept.
@@ -133,21 +132,16 @@ enum PacketTooBig {
         header.initializeMemory(as: UInt8.self, repeating: 0, count: IPv6Packet.headerLength + icmpHeader)
         header.storeBytes(of: 0x60, as: UInt8.self)
         header.storeBigEndian(UInt16(icmpHeader + quoted), at: 4)
-        header.storeBytes(of: icmpv6, toByteOffset: 6, as: UInt8.self)
+        header.storeBytes(of: IPProtocol.icmpv6, toByteOffset: 6, as: UInt8.self)
         header.storeBytes(of: 64, toByteOffset: 7, as: UInt8.self)
-        header.storeBigEndian(packet.destination.high, at: 8)
-        header.storeBigEndian(packet.destination.low, at: 16)
-        header.storeBigEndian(packet.source.high, at: 24)
-        header.storeBigEndian(packet.source.low, at: 32)
+        header.storeBigEndian(packet.destination, at: 8)
+        header.storeBigEndian(packet.source, at: 24)
         let message = header + IPv6Packet.headerLength
         message.storeBytes(of: 2, as: UInt8.self)
         message.storeBigEndian(UInt32(max(mtu, leastIPv6MTU)), at: 4)
         if let base = frame.baseAddress { (message + icmpHeader).copyMemory(from: base + offset, byteCount: quoted) }
-        // The pseudo-header: both addresses, length and next header (RFC 8200, 8.1).
         let length = icmpHeader + quoted
-        let pseudo = InternetChecksum.sum(header + 8, count: 32) + UInt64(length) + UInt64(icmpv6)
-        let checksum = InternetChecksum.finish(pseudo + InternetChecksum.sum(message, count: length))
-        message.storeBigEndian(checksum, at: 2)
+        message.storeBigEndian(InternetChecksum.icmpv6(header, count: length), at: 2)
         return offset + IPv6Packet.headerLength + length
     }
 }

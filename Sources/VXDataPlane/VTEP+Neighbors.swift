@@ -4,9 +4,6 @@ import VXWire
 // all of it is off the packet path but for telling them apart.
 extension VTEP {
     private static var etherHeader: Int { EthernetFrame.headerLength }
-    private static var icmpv6: UInt8 { 58 }
-    private static var solicitation: UInt8 { 135 }
-    private static var advertisement: UInt8 { 136 }
 
     /// Whether a frame is ARP, or a neighbour solicitation or advertisement without extension headers. One that is tagged is
     /// not: an address may mean another station in every VLAN.
@@ -15,10 +12,10 @@ extension VTEP {
         let type = frame.bigEndian16(at: 12)
         if type == EtherType.arp { return count >= etherHeader &+ ARPPacket.length }
         guard type == EtherType.ipv6, count >= etherHeader &+ 64,
-            frame.load(fromByteOffset: etherHeader &+ 6, as: UInt8.self) == icmpv6
+            frame.load(fromByteOffset: etherHeader &+ 6, as: UInt8.self) == IPProtocol.icmpv6
         else { return false }
         let kind = frame.load(fromByteOffset: etherHeader &+ 40, as: UInt8.self)
-        return kind == solicitation || kind == advertisement
+        return kind == NeighborMessage.solicitation || kind == NeighborMessage.advertisement
     }
 
     /// Notes what a station behind a peer says of its addresses; `BindingInspection` has found that it may.
@@ -30,8 +27,8 @@ extension VTEP {
         guard let ethernet = EthernetFrame(bytes) else { return }
         if ethernet.etherType == EtherType.arp {
             guard let packet = ARPPacket(ethernet.payload), packet.senderAddress.rawValue != 0 else { return }
-            let key = NeighborTable.key(packet.senderAddress)
-            return table.note(key, mac: packet.senderMAC, isRouter: nil, from: peer, now: now)
+            let address = IPAddress.v4(packet.senderAddress).mapped
+            return table.note(address, mac: packet.senderMAC, isRouter: nil, from: peer, now: now)
         }
         guard let message = NeighborMessage(frame, count: count) else { return }
         if message.isAdvertisement {
@@ -85,11 +82,11 @@ extension VTEP {
             packet.senderAddress.rawValue != 0
         else { return false }
         let asker = packet.senderMAC
-        table.contest(NeighborTable.key(packet.senderAddress), mac: asker, now: now)
+        table.contest(IPAddress.v4(packet.senderAddress).mapped, mac: asker, now: now)
         let target = packet.targetAddress
         guard packet.operation == 1, ethernet.destination == .broadcast, packet.senderAddress != target,
             let neighbor = answerable(
-                NeighborTable.key(target),
+                IPAddress.v4(target).mapped,
                 asker: asker,
                 network: network,
                 table: table,
@@ -101,9 +98,9 @@ extension VTEP {
         // Ethernet and IPv4, 6 and 4 bytes, an answer (RFC 826).
         answer.storeBigEndian(UInt32(0x0001_0800), at: 0)
         answer.storeBigEndian(UInt32(0x0604_0002), at: 4)
-        Self.write(neighbor.mac, at: answer + 8)
+        answer.storeBigEndian(neighbor.mac, at: 8)
         answer.storeBigEndian(target.rawValue, at: 14)
-        Self.write(asker, at: answer + 18)
+        answer.storeBigEndian(asker, at: 18)
         answer.storeBigEndian(packet.senderAddress.rawValue, at: 24)
         let length = Self.etherHeader + ARPPacket.length
         _ = delivered.append(output, count: length, network: network, offload: VirtioNetHeader())
@@ -132,22 +129,19 @@ extension VTEP {
         let header = output + Self.etherHeader
         header.storeBigEndian(UInt32(0x6000_0000), at: 0)
         header.storeBigEndian(UInt16(32), at: 4)
-        header.storeBytes(of: Self.icmpv6, toByteOffset: 6, as: UInt8.self)
+        header.storeBytes(of: IPProtocol.icmpv6, toByteOffset: 6, as: UInt8.self)
         header.storeBytes(of: 255, toByteOffset: 7, as: UInt8.self)
-        header.storeBigEndian(message.target.high, at: 8)
-        header.storeBigEndian(message.target.low, at: 16)
-        header.storeBigEndian(message.source.high, at: 24)
-        header.storeBigEndian(message.source.low, at: 32)
+        header.storeBigEndian(message.target, at: 8)
+        header.storeBigEndian(message.source, at: 24)
         let body = header + IPv6Packet.headerLength
-        body.storeBigEndian(UInt32(Self.advertisement) << 24, at: 0)
+        body.storeBigEndian(UInt32(NeighborMessage.advertisement) << 24, at: 0)
         // Router, solicited, override (RFC 9161, 3.2).
         let isRouter = !isGuarded && neighbor.isRouter == true
         body.storeBigEndian(UInt32(isRouter ? 0xe000_0000 : 0x6000_0000), at: 4)
-        body.storeBigEndian(message.target.high, at: 8)
-        body.storeBigEndian(message.target.low, at: 16)
+        body.storeBigEndian(message.target, at: 8)
         body.storeBigEndian(UInt16(0x0201), at: 24)
-        Self.write(neighbor.mac, at: body + 26)
-        body.storeBigEndian(NeighborMessage.checksum(header, count: 32), at: 2)
+        body.storeBigEndian(neighbor.mac, at: 26)
+        body.storeBigEndian(InternetChecksum.icmpv6(header, count: 32), at: 2)
         let length = Self.etherHeader + IPv6Packet.headerLength + 32
         _ = delivered.append(output, count: length, network: network, offload: VirtioNetHeader())
         return true
@@ -160,20 +154,18 @@ extension VTEP {
         type: UInt16
     ) -> UnsafeMutableRawPointer {
         let output = answers.take() + Self.answerHeadroom
-        Self.write(asker, at: output)
-        Self.write(mac, at: output + 6)
+        output.storeBigEndian(asker, at: 0)
+        output.storeBigEndian(mac, at: 6)
         output.storeBigEndian(type, at: 12)
         return output
-    }
-
-    private static func write(_ address: MACAddress, at output: UnsafeMutableRawPointer) {
-        output.storeBigEndian(UInt32(truncatingIfNeeded: address.rawValue >> 16), at: 0)
-        output.storeBigEndian(UInt16(truncatingIfNeeded: address.rawValue), at: 4)
     }
 }
 
 /// A neighbour solicitation or advertisement (RFC 4861, 4.3 and 4.4) directly behind an untagged IPv6 header.
 struct NeighborMessage {
+    static var solicitation: UInt8 { 135 }
+    static var advertisement: UInt8 { 136 }
+
     let isAdvertisement: Bool
     let source: IPv6Address
     let target: IPv6Address
@@ -198,11 +190,11 @@ struct NeighborMessage {
         let length = Int(header.bigEndian16(at: 4))
         let body = header + IPv6Packet.headerLength
         guard length >= 24, length <= room, body.load(fromByteOffset: 1, as: UInt8.self) == 0 else { return nil }
-        isAdvertisement = body.load(as: UInt8.self) == 136
+        isAdvertisement = body.load(as: UInt8.self) == Self.advertisement
         isFromRouter = isAdvertisement && body.load(fromByteOffset: 4, as: UInt8.self) & 0x80 != 0
-        source = Self.address(header + 8)
-        target = Self.address(body + 8)
-        let group = Self.address(header + 24)
+        source = header.ipv6Address(at: 8)
+        target = body.ipv6Address(at: 8)
+        let group = header.ipv6Address(at: 24)
         isToSolicitedNode =
             group.high == 0xff02_0000_0000_0000
             && group.low == 0x0000_0001_ff00_0000 | target.low & 0xff_ffff
@@ -217,17 +209,6 @@ struct NeighborMessage {
             offset += size
         }
         linkLayerAddress = found
-        isRight = Self.checksum(header, count: length) == 0
-    }
-
-    private static func address(_ base: UnsafeRawPointer) -> IPv6Address {
-        let high = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
-        return IPv6Address(high: high, low: UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-    }
-
-    /// Over the pseudo-header and so many bytes behind the IPv6 header (RFC 8200, 8.1).
-    static func checksum(_ header: UnsafeRawPointer, count: Int) -> UInt16 {
-        let pseudo = InternetChecksum.sum(header + 8, count: 32) + UInt64(count) + 58
-        return InternetChecksum.finish(pseudo + InternetChecksum.sum(header + IPv6Packet.headerLength, count: count))
+        isRight = InternetChecksum.icmpv6(header, count: length) == 0
     }
 }

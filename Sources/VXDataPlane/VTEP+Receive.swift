@@ -140,15 +140,13 @@ extension VTEP {
         guard networks[network].mode == .sealed, networks[network].admits(peer) else {
             return drops.count(.vniNotAllowed)
         }
-        guard
-            mayPass(body + VXLANHeader.length, count: count &- VXLANHeader.length, network: network, outerECN: outerECN)
-        else { return }
         accept(
             body + VXLANHeader.length,
             count: count &- VXLANHeader.length,
             network: network,
             isPartial: checksumPartial,
             peer: peer,
+            outerECN: outerECN,
             now: now
         )
     }
@@ -184,7 +182,7 @@ extension VTEP {
         _ datagram: UnsafeMutableRawPointer,
         count: Int,
         from source: Endpoint,
-        outerECN: UInt8 = 0,
+        outerECN: UInt8,
         now: Instant
     ) {
         // Other reserved bits are ignored on receipt, as the RFC says.
@@ -200,20 +198,13 @@ extension VTEP {
         let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
         guard networks[network].admits(peer) else { return drops.count(.vniNotAllowed) }
         peers[place].counters.countReceivedDatagram()
-        guard
-            mayPass(
-                datagram + VXLANHeader.length,
-                count: count &- VXLANHeader.length,
-                network: network,
-                outerECN: outerECN
-            )
-        else { return }
         accept(
             datagram + VXLANHeader.length,
             count: count &- VXLANHeader.length,
             network: network,
             isPartial: false,
             peer: peer,
+            outerECN: outerECN,
             now: now
         )
     }
@@ -239,8 +230,10 @@ extension VTEP {
         network: Int,
         isPartial: Bool,
         peer: PeerIndex,
+        outerECN: UInt8,
         now: Instant
     ) {
+        guard mayPass(frame, count: count, network: network, outerECN: outerECN) else { return }
         guard count >= EthernetFrame.headerLength else { return drops.count(.shortFrame) }
         let destination = Self.macAddress(at: frame)
         let source = Self.macAddress(at: frame + 6)

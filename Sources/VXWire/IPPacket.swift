@@ -6,6 +6,9 @@ public enum IPProtocol {
     /// UDP.
     @inlinable
     public static var udp: UInt8 { 17 }
+    /// ICMPv6.
+    @inlinable
+    public static var icmpv6: UInt8 { 58 }
 }
 
 /// A checked view of an IPv4 packet (RFC 791): header whole, total length within the bytes.

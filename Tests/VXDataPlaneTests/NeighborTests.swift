@@ -44,7 +44,7 @@ import VXWire
         frame.source = mac
         frame.payload.withUnsafeMutableBytes { bytes in
             guard let base = bytes.baseAddress else { return }
-            base.storeBigEndian(NeighborMessage.checksum(base, count: bytes.count - 40), at: 42)
+            base.storeBigEndian(InternetChecksum.icmpv6(base, count: bytes.count - 40), at: 42)
         }
         return frame
     }
@@ -139,7 +139,7 @@ import VXWire
 
         // Who goes on alone has it when the other has been silent for the ageing time, and not before.
         let lone = NeighborTable(peerCount: 2, members: 2)
-        let address = NeighborTable.key(IPv4Address(0x0a62_0001))
+        let address = IPAddress.v4(IPv4Address(0x0a62_0001)).mapped
         func claim(_ mac: MACAddress, after seconds: UInt64) -> MACAddress? {
             let now = nodes.now + .seconds(seconds)
             lone.note(address, mac: mac, isRouter: nil, from: PeerIndex(mac == Self.station ? 0 : 1), now: now)
@@ -151,7 +151,7 @@ import VXWire
         #expect(claim(Self.station, after: 303) == Self.station && lone.usage.known == 1)
 
         let table = NeighborTable(peerCount: 1, members: 1)
-        let key = NeighborTable.key(IPv4Address(0x0a62_0002))
+        let key = IPAddress.v4(IPv4Address(0x0a62_0002)).mapped
         #expect(table.insertStatic(.v4(IPv4Address(0x0a62_0002)), mac: Self.station, peer: PeerIndex(0)))
         table.note(key, mac: Self.other, isRouter: nil, from: PeerIndex(0), now: nodes.now)
         table.contest(key, mac: Self.other, now: nodes.now)
@@ -170,7 +170,7 @@ import VXWire
         #expect(nodes.ask(arp(Self.other, "10.98.0.9", asks: "10.98.0.2")).sent == 1)
         #expect(nodes.rightFDB.insertPermanent(Self.station, peer: PeerIndex(0)))
         #expect(nodes.ask(arp(Self.other, "10.98.0.9", asks: "10.98.0.2")).sent == 0)
-        let key = NeighborTable.key(IPv4Address(0x0a62_0002))
+        let key = IPAddress.v4(IPv4Address(0x0a62_0002)).mapped
         #expect(nodes.rightNeighbors.find(key, now: nodes.now + .seconds(299)) != nil)
         #expect(nodes.rightNeighbors.find(key, now: nodes.now + .seconds(300)) == nil)
     }

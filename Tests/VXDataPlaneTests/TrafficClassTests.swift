@@ -131,13 +131,14 @@ import VXWire
         nodes.left.removeOutgoing()
     }
 
-    @Test("a hidden DSCP leaves ECN outside")
-    func hidden() {
+    /// A node of one lane with one plaintext network and one peer, at `TwoGateways.rightEndpoint`.
+    private static func plaintextNode(copyDSCP: Bool = true, vlans: [UInt16]? = nil) -> VTEP {
         let network = NetworkDefinition(
             vni: VNI(truncating: 7),
             mode: .plaintext,
             learning: true,
-            copyDSCP: false,
+            copyDSCP: copyDSCP,
+            vlans: vlans,
             maximumFrame: 1522,
             members: [PeerIndex(0)],
             forwarding: ForwardingDatabase()
@@ -148,7 +149,7 @@ import VXWire
             roaming: false,
             counters: PeerCounters()
         )
-        var node = VTEP(
+        return VTEP(
             lane: 0,
             threads: 1,
             networks: [network],
@@ -156,6 +157,11 @@ import VXWire
             cipher: .libsodium(),
             drops: DropCounters()
         )
+    }
+
+    @Test("a hidden DSCP leaves ECN outside")
+    func hidden() {
+        var node = Self.plaintextNode(copyDSCP: false)
         let slot = UnsafeMutableRawPointer.allocate(byteCount: 2048, alignment: 64)
         defer { slot.deallocate() }
         for value: UInt8 in [0xb8, 0xba, 0xbb, 0] {
@@ -168,23 +174,6 @@ import VXWire
 
     @Test("a network's tags: listed ones pass both ways, others are dropped and counted")
     func tags() {
-        func network(_ vlans: [UInt16]?) -> NetworkDefinition {
-            NetworkDefinition(
-                vni: VNI(truncating: 7),
-                mode: .plaintext,
-                learning: true,
-                vlans: vlans,
-                maximumFrame: 1522,
-                members: [PeerIndex(0)],
-                forwarding: ForwardingDatabase()
-            )
-        }
-        let peer = PeerDefinition(
-            isPlaintext: true,
-            endpoint: TwoGateways.rightEndpoint,
-            roaming: false,
-            counters: PeerCounters()
-        )
         let slot = UnsafeMutableRawPointer.allocate(byteCount: 2048, alignment: 64)
         defer { slot.deallocate() }
         // Tagged 10 and 4094; a provider's tag 10 with a customer's 20; a priority tag; none; cut within the tag.
@@ -197,14 +186,7 @@ import VXWire
             (nil, [true, true, true, true, true, true]), ([10], [true, false, true, false, false, false]),
             ([0, 4094], [false, true, false, true, true, false]),
         ] as [([UInt16]?, [Bool])] {
-            var node = VTEP(
-                lane: 0,
-                threads: 1,
-                networks: [network(vlans)],
-                peers: [peer],
-                cipher: .libsodium(),
-                drops: DropCounters()
-            )
+            var node = Self.plaintextNode(vlans: vlans)
             for (rest, passes) in zip(frames, expected) {
                 let frame = Self.ethernet + rest
                 (slot + VTEP.headroom).copyMemory(from: frame, byteCount: frame.count)

@@ -1,7 +1,7 @@
 // The eBPF program that picks a TAP queue for a frame (TUNSETSTEERINGEBPF): a hash over the addresses of an IPv4 or IPv6
 // packet and, but for fragments, the ports of TCP and UDP; over MAC addresses and EtherType for the rest. Both directions of
-// a flow give the same, so that its answers wake no second lane. One VLAN tag in the frame is looked past. The kernel takes the result modulo the number of queues. A frame that ends too early is given
-// to queue 0 by the load instructions themselves.
+// a flow give the same, so that its answers wake no second lane. One VLAN tag in the frame is looked past. The kernel takes
+// the result modulo the number of queues. A frame that ends too early is given to queue 0 by the load instructions themselves.
 #ifndef VX_FLOW_STEERING_H
 #define VX_FLOW_STEERING_H
 
@@ -27,7 +27,8 @@
 #define VX_MIX \
     VX_OP(BPF_ALU | BPF_XOR | BPF_X, 8, 0, 0, 0), VX_ALU(BPF_MUL, 8, 0x85ebca6b), \
     VX_OP(BPF_ALU | BPF_MOV | BPF_X, 9, 8, 0, 0), VX_ALU(BPF_RSH, 9, 15), VX_OP(BPF_ALU | BPF_XOR | BPF_X, 8, 9, 0, 0)
-// Four and ten: both directions of a flow give the same. r0 + what was loaded before it; the ports of a word, mixed.
+// Sums are the same in both directions of a flow. r0 = both loads' sum, in two instructions more than they take; the ports of
+// a word, mixed (ten); two words, mixed (nine).
 #define VX_SUM(first, second) \
     first, VX_OP(BPF_ALU | BPF_MOV | BPF_X, 9, 0, 0, 0), second, VX_OP(BPF_ALU | BPF_ADD | BPF_X, 0, 9, 0, 0)
 #define VX_MIX_PORTS(offset) \
