@@ -21,7 +21,9 @@ struct CrossChecks {
         unique(peers, "publicKey", "public key") { $0.sealed?.publicKey.base64 }
         unique(peers, "endpoint", "endpoint") { peer in
             // Plaintext peers are told apart by their address alone.
-            peer.endpoint.map { peer.sealed == nil ? "\($0.address)" : "\($0)" }
+            peer.endpoint.map {
+                peer.sealed == nil ? "\(Endpoint(address: $0.address, port: 0, scope: $0.scope))" : "\($0)"
+            }
         }
         let modes = Dictionary(networks.map { ($0.value.vni, $0.value.mode) }) { first, _ in first }
         for peer in peers { check(peer, modes: modes, identity: identity) }

@@ -7,7 +7,8 @@ extension NodeConfiguration {
     public var yaml: String {
         var lines = [
             "node: \"\(node)\"", "# publicKey: \(identity.publicKey)", "privateKeyFile: \"\(privateKeyFile)\"",
-            "stateDirectory: \"\(stateDirectory)\"", list("listen", listen), list("plaintextListen", plaintextListen),
+            "stateDirectory: \"\(stateDirectory)\"", list("listen", listen.map(\.configured)),
+            list("plaintextListen", plaintextListen.map(\.configured)),
             "firewallMark: \(firewallMark)", "lanes: \(lanes.map(String.init) ?? "auto")",
             "sourcePorts: \(sourcePorts.rawValue)",
         ]
@@ -59,7 +60,7 @@ extension PeerConfiguration {
         } else {
             lines.append("    plaintext: true")
         }
-        if let endpoint { lines.append("    endpoint: \"\(endpoint)\"") }
+        if let endpoint { lines.append("    endpoint: \"\(endpoint.configured)\"") }
         if let keepalive { lines.append("    keepalive: \(keepalive.nanoseconds / 1_000_000_000)s") }
         lines.append("    networks: [\(networks.map(\.description).joined(separator: ", "))]")
         if let allow {

@@ -10,7 +10,8 @@ struct NodeReader {
     /// Of the file, with its slash: relative key files are beside it.
     let directory: String
 
-    private static let endpointMend = "write it as 192.0.2.1:47890 or [2001:db8::1]:47890"
+    private static let endpointMend =
+        "write it as 192.0.2.1:47890, [2001:db8::1]:47890 or, with an interface of this machine, [fe80::1%eth0]:47890"
 
     func read(_ reader: MappingReader) -> NodeConfiguration? {
         let node = reader.required("node", "name this node: `node: node-a`")
@@ -88,9 +89,9 @@ struct NodeReader {
 
     /// A text or a list of texts.
     private func endpoints(_ reader: MappingReader, _ field: String, default text: String) -> [Endpoint] {
-        guard let node = reader.value(field) else { return [text].compactMap(Endpoint.init) }
-        if node.sequence != nil { return reader.parsedItems(field, Self.endpointMend, Endpoint.init) }
-        return [reader.parsed(field, Self.endpointMend, Endpoint.init)].compactMap { $0 }
+        guard let node = reader.value(field) else { return [text].compactMap { Endpoint($0) } }
+        if node.sequence != nil { return reader.parsedItems(field, Self.endpointMend, Endpoint.init(configured:)) }
+        return [reader.parsed(field, Self.endpointMend, Endpoint.init(configured:))].compactMap { $0 }
     }
 
     /// The type of the file system that a path is on, or will be once it is made (proc(5), /proc/mounts).
@@ -251,15 +252,18 @@ struct PeerReader {
             }
         }
         let endpointText = reader.text("endpoint")
-        let endpointName = endpointText.flatMap { Endpoint($0) == nil && !isPlaintext ? EndpointName($0) : nil }
+        let endpointName = endpointText.flatMap {
+            Endpoint(configured: $0) == nil && !isPlaintext ? EndpointName($0) : nil
+        }
         let endpoint =
             endpointName == nil
             ? reader.parsed(
                 "endpoint",
                 isPlaintext
-                    ? "write it as 192.0.2.9:4789 or [2001:db8::9]:4789"
-                    : "write it as 192.0.2.2:47890, [2001:db8::2]:47890 or node-b.example.net:47890",
-                Endpoint.init
+                    ? "write it as 192.0.2.9:4789, [2001:db8::9]:4789 or, with an interface of this machine, [fe80::9%eth0]:4789"
+                    : "write it as 192.0.2.2:47890, [2001:db8::2]:47890, node-b.example.net:47890 or, with an interface of this machine, "
+                        + "[fe80::2%eth0]:47890",
+                Endpoint.init(configured:)
             ) : nil
         if isPlaintext, endpoint == nil, reader.value("endpoint") == nil {
             problems.add(item, "the plaintext peer has no endpoint", "say where it is: `endpoint: 192.0.2.9:4789`")

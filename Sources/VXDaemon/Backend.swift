@@ -72,7 +72,7 @@ struct Backend: AdminBackend {
             name: peer.name,
             publicKey: key?.base64,
             mode: peer.sealed == nil ? "plaintext" : "sealed",
-            endpoint: (entry?.endpoint ?? peer.endpoint)?.description,
+            endpoint: (entry?.endpoint ?? peer.endpoint)?.configured,
             state: peer.sealed == nil ? "plaintext" : entry?.state.rawValue ?? "down"
         )
         for lane in counters {

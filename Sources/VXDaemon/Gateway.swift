@@ -80,7 +80,7 @@ public struct Gateway {
             counters: counters,
             mtus: mtus,
             devices: deviceBoard,
-            listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.description),
+            listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.configured),
             steering: isSteered ? .ebpf : .kernel,
             ledger: ledger,
             cipher: cipher

@@ -28,11 +28,14 @@ struct PortOpener {
     }
 
     /// `[::]` alone stands for both families, each on sockets of its own.
-    var sealedEndpoints: [Endpoint] {
+    var sealedEndpoints: [Endpoint] { Self.bothFamilies(configuration.listen) }
+
+    /// As for the sealed port.
+    var plaintextEndpoints: [Endpoint] { Self.bothFamilies(configuration.plaintextListen) }
+
+    private static func bothFamilies(_ listen: [Endpoint]) -> [Endpoint] {
         let any = IPAddress.v6(IPv6Address(high: 0, low: 0))
-        guard let first = configuration.listen.first, configuration.listen.count == 1, first.address == any else {
-            return configuration.listen
-        }
+        guard let first = listen.first, listen.count == 1, first.address == any else { return listen }
         return [Endpoint(address: .v4(IPv4Address(0)), port: first.port), first]
     }
 
@@ -72,10 +75,11 @@ struct PortOpener {
     /// hash spreads the flows, and each lane's sending sockets.
     func openPlaintext(lanes: inout OwnedArray<LanePorts>) throws(SystemCallError) {
         guard configuration.networks.contains(where: { $0.mode == .plaintext }) else { return }
-        for endpoint in configuration.plaintextListen {
+        for endpoint in plaintextEndpoints {
             _ = try UDPSocket(bind: endpoint, options: options())
             for place in 0..<lanes.count {
-                let options = options(reusePort: true, fragmentation: true, receives: true)
+                var options = options(reusePort: true, fragmentation: true, receives: true)
+                options.takesZeroChecksums = true
                 lanes[place].plaintext.append(try UDPSocket(bind: endpoint, options: options))
             }
         }
@@ -84,7 +88,7 @@ struct PortOpener {
 
     private func openSenders(of lane: inout LanePorts) throws(SystemCallError) {
         for isIPv6 in [false, true] {
-            guard let endpoint = configuration.plaintextListen.first(where: { $0.address.isIPv6 == isIPv6 }) else {
+            guard let endpoint = plaintextEndpoints.first(where: { $0.address.isIPv6 == isIPv6 }) else {
                 continue
             }
             var opened = 0

@@ -251,7 +251,7 @@ struct PlaceMap: ~Copyable {
 }
 
 extension IPAddress {
-    /// A key for `PlaceMap`; whoever finds a peer by it compares the address itself, since two may share a key.
+    /// A key for tables by address; whoever finds something by it compares the address itself, since two may share a key.
     @inline(__always)
     var placeKey: UInt64 {
         switch self {
@@ -259,4 +259,10 @@ extension IPAddress {
         case .v6(let address): address.high ^ (address.low &* 0xff51_afd7_ed55_8ccd)
         }
     }
+}
+
+extension Endpoint {
+    /// The same of the host without its port: a link-local address is one only on its own link.
+    @inline(__always)
+    var placeKey: UInt64 { address.placeKey ^ UInt64(scope) &<< 32 }
 }

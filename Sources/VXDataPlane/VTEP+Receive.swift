@@ -62,7 +62,7 @@ extension VTEP {
         // Lane 0 alone comes from the peer's listen port; the others may have ports of their own.
         var isElsewhere = true
         if let known = peers[peer].endpoint {
-            isElsewhere = lane == 0 ? known != source : known.address != source.address
+            isElsewhere = lane == 0 ? known != source : !known.isSameHost(as: source)
         }
         if isElsewhere, !peers[peer].roaming, peers[peer].endpoint != nil { return drops.count(.sourceMismatch) }
 
@@ -193,8 +193,10 @@ extension VTEP {
         let network = networkByVNI.find(UInt64(vni))
         guard network >= 0 else { return drops.count(.unknownVNI) }
         if networks[network].mode == .sealed { return drops.count(.plaintextForSealed) }
-        let place = plaintextPeers.find(source.address.placeKey)
-        guard place >= 0, peers[place].endpoint?.address == source.address else { return drops.count(.unknownSource) }
+        let place = plaintextPeers.find(source.placeKey)
+        guard place >= 0, peers[place].endpoint?.isSameHost(as: source) == true else {
+            return drops.count(.unknownSource)
+        }
         let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
         guard networks[network].admits(peer) else { return drops.count(.vniNotAllowed) }
         peers[place].counters.countReceivedDatagram()

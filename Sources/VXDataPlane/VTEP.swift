@@ -113,7 +113,7 @@ public struct VTEP: ~Copyable {
         plaintextPeers = PlaceMap(
             peerDefinitions.enumerated().compactMap { place, peer in
                 guard peer.isPlaintext, let endpoint = peer.endpoint else { return nil }
-                return (endpoint.address.placeKey, place)
+                return (endpoint.placeKey, place)
             }
         )
     }

@@ -14,6 +14,9 @@ public struct UDPSocketOptions: Sendable {
     public var receivesRuns = false
     /// The traffic class of received datagrams is told (IP_RECVTOS, IPV6_RECVTCLASS).
     public var receivesTrafficClass = false
+    /// Datagrams over IPv6 without a checksum are taken, as RFC 7348, 5 asks of VXLAN (UDP_NO_CHECK6_RX; RFC 6935). Over IPv4 they
+    /// always are.
+    public var takesZeroChecksums = false
     /// SO_MARK, 0 for none.
     public var mark: UInt32 = 0
     /// SO_BINDTODEVICE.
@@ -105,6 +108,9 @@ public struct UDPSocket: ~Copyable {
         // product.md; the system's own default may be another.
         if vx_set_hop_limit(number, isIPv6 ? 1 : 0, Self.hopLimit) < 0 {
             throw .last("setsockopt IP_TTL", "\(endpoint)")
+        }
+        if isIPv6, options.takesZeroChecksums {
+            try set(CInt(IPPROTO_UDP), CInt(VX_UDP_NO_CHECK6_RX), 1, "UDP_NO_CHECK6_RX")
         }
         if options.receivesTrafficClass, vx_receive_traffic_class(number, isIPv6 ? 1 : 0) < 0 {
             throw .last("setsockopt IP_RECVTOS", "\(endpoint)")

@@ -21,6 +21,11 @@ public enum UnderlayRoute {
                 getsockname(descriptor.rawValue, $0, &local.length)
             }
         }
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        if endpoint.scope != 0, if_indextoname(endpoint.scope, &name) != nil {
+            let mtu = vx_interface_mtu(descriptor.rawValue, name)
+            if mtu > 0 { return Int(mtu) }
+        }
         // Not loopback, where routers keep addresses that belong to no link.
         let isLink = { (flags: UInt32) in flags & UInt32(IFF_LOOPBACK) == 0 }
         if named == 0, let name = LocalAddresses.interface(with: local.endpoint.address, where: isLink) {

@@ -86,6 +86,10 @@ extension IPAddress {
 }
 
 extension Endpoint {
+    /// Whether both are the same host, whatever the ports: a link-local address is one only on its own link.
+    @inlinable
+    public func isSameHost(as other: Endpoint) -> Bool { scope == other.scope && address == other.address }
+
     /// Whether address, port and scope are the same.
     @inlinable
     public static func == (left: Endpoint, right: Endpoint) -> Bool {

@@ -40,7 +40,7 @@ import Testing
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         arguments: [
             "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge", "demo",
-            "lanes", "binding", "devices", "tos",
+            "lanes", "binding", "devices", "tos", "ipv6",
         ]
     )
     func script(name: String) throws { try play(name) }

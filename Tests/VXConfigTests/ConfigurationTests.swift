@@ -57,6 +57,18 @@ import VXWire
         #expect(configuration.lanes == nil && configuration.sourcePorts == .lanes && configuration.lanePorts.isEmpty)
     }
 
+    @Test("link-local endpoints name an interface of this machine, and keep its name")
+    func linkLocal() throws {
+        let peer = peer().replacingOccurrences(of: "192.0.2.2:47890", with: "[fe80::2%lo]:47890")
+        let configuration = try load(head + "listen: \"[fe80::1%1]:47890\"\n" + network + peer)
+        let endpoint = try #require(configuration.peers[0].endpoint)
+        #expect(endpoint.scope == 1 && endpoint.configured == "[fe80::2%lo]:47890", "loopback is the first interface")
+        #expect(configuration.yaml.contains("listen: [\"[fe80::1%lo]:47890\"]"))
+        for text in ["[fe80::2]:1", "[fe80::2%nowhere]:1", "[::ffff:192.0.2.2]:1", "[fd00::2%lo]:1", "[fe80::2%]:1"] {
+            #expect(Endpoint(configured: text) == nil, "\(text)")
+        }
+    }
+
     @Test("VLAN tags are numbers, ranges and the word untagged, and DSCP may be hidden")
     func tags() throws {
         let network = "networks:\n  - {vni: 1, copyDscp: false, vlan: [untagged, 7, 100-102, 101]}\n"

@@ -111,7 +111,7 @@ static inline int vx_interface_mtu(int fd, const char *name) {
 enum { VX_TUN_F_CSUM = TUN_F_CSUM, VX_TUN_F_TSO = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, VX_TUN_F_USO = 0x20 | 0x40 };
 
 // udp(7): one call sends a run of equal datagrams, one call receives one.
-enum { VX_UDP_SEGMENT = 103, VX_UDP_GRO = 104, VX_CONTROL_SIZE = 2 * CMSG_SPACE(sizeof(int)) };
+enum { VX_UDP_NO_CHECK6_RX = 102, VX_UDP_SEGMENT = 103, VX_UDP_GRO = 104, VX_CONTROL_SIZE = 2 * CMSG_SPACE(sizeof(int)) };
 
 static inline void vx_set_controls(
     struct msghdr *message, void *control, unsigned short segment_size, int is_ipv6, int traffic_class

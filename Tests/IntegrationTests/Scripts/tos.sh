@@ -63,6 +63,7 @@ received() { [ "$(grep -c 0x "$work/received")" = 10 ]; }
 send_class() {
     local family=4 receiver
     case $1 in *:*) family=6 ;; esac
+    rm -f "$work/received"
     ip netns exec n2 python3 "$work/tos.py" receive $family > "$work/received" & receiver=$!
     children+=("$receiver")
     until_true 20 "the receiver is ready" grep -q ready "$work/received"
@@ -138,6 +139,7 @@ for underlay in 4 6; do
     clear_wire
 
     # Frames of VLAN 7 and without a tag pass in network 43, those of VLAN 8 do not: told apart by what the other side hears.
+    rm -f "$work/heard"
     ip netns exec n2 python3 "$work/tag.py" hear vxp43 > "$work/heard" & children+=($!)
     until_true 5 "the listener is ready" grep -q ready "$work/heard"
     before=$(dropped n1 vlanNotAllowed)
