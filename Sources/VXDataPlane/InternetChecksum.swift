@@ -58,6 +58,9 @@ enum InternetChecksum {
         return finish(pseudo + sum(header + IPv6Packet.headerLength, count: count))
     }
 
+    /// Where UDP's checksum field stands in its header (RFC 768).
+    private static var udpField: Int { 6 }
+
     /// Completes a TCP or UDP checksum whose field holds the sum of the pseudo-header.
     /// - Parameters:
     ///   - transport: the TCP or UDP header.
@@ -66,7 +69,8 @@ enum InternetChecksum {
     @inline(__always)
     static func complete(_ transport: UnsafeMutableRawPointer, count: Int, offset: Int) {
         let checksum = of(transport, count: count)
-        // Zero would say that a UDP datagram has none (RFC 768); in TCP both zeros mean the same.
-        transport.storeBigEndian(checksum == 0 ? 0xffff : checksum, at: offset)
+        // Zero would say that a UDP datagram has none (RFC 768). In TCP it is the sum itself, and its other form counts as an
+        // error with some (RFC 1624, 3).
+        transport.storeBigEndian(checksum == 0 && offset == udpField ? 0xffff : checksum, at: offset)
     }
 }

@@ -24,6 +24,8 @@ import Testing
     /// Whether a process here may trace another, which strace needs.
     private static let mayTrace = run(["strace", "-qq", "-o", "/dev/null", "true"], [:]).code == 0
 
+    private static func has(_ program: String) -> Bool { run(["which", program], [:]).code == 0 }
+
     private static func run(_ words: [String], _ extra: [String: String]) -> (code: Int32, output: String) {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("vxseal-\(UUID().uuidString)").path
         defer { unlink(file) }
@@ -40,10 +42,24 @@ import Testing
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         arguments: [
             "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge", "demo",
-            "lanes", "binding", "devices", "tos", "ipv6",
+            "lanes", "binding", "devices", "tos", "ipv6", "vmbridge",
         ]
     )
     func script(name: String) throws { try play(name) }
+
+    @Test(
+        "standard VXLAN with the kernel's device, and as tshark reads it",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: has("tshark"), "tshark is missing: Tools/install-dependencies --interop")
+    )
+    func interop() throws { try play("interop") }
+
+    @Test(
+        "standard VXLAN with Open vSwitch",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: has("ovs-vswitchd"), "Open vSwitch is missing: Tools/install-dependencies --interop")
+    )
+    func openVSwitch() throws { try play("openvswitch") }
 
     @Test(
         "killed before every step of a rotation",

@@ -85,6 +85,17 @@ import VXWire
         return nodes.receive(run: Array(datagrams.joined()), segmentSize: size)
     }
 
+    @Test("a checksum that comes out as zero is all ones in UDP, where zero means none, and zero in TCP")
+    func zeroChecksums() {
+        for (offset, expected) in [(6, UInt16(0xffff)), (16, UInt16(0))] {
+            var bytes = [UInt8](repeating: 0, count: 20)
+            // What the other words lack to all ones.
+            (bytes[0], bytes[1], bytes[2], bytes[3]) = (0x12, 0x34, 0xed, 0xcb)
+            bytes.withUnsafeMutableBytes { InternetChecksum.complete($0.baseAddress!, count: 20, offset: offset) }
+            #expect(UInt16(bytes[offset]) << 8 | UInt16(bytes[offset + 1]) == expected)
+        }
+    }
+
     @Test("cut and joined again, a super-frame is the same to the byte", arguments: shapes)
     func roundTrip(shape: Shape) {
         let delivered = pass(shape, TwoGateways())
