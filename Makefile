@@ -17,8 +17,8 @@ release: dependencies ## optimised build; the packet path is checked by @_noLock
 demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their own, on this machine
 	.build/release/vxseal demo
 
-test: build ## unit, property, vector and integration tests
-	swift test --skip-build
+test: build ## unit, property, vector and integration tests; VARIANTS=all: these with every offload off and each cipher too
+	VXSEAL_TEST_VARIANTS=$(VARIANTS) swift test --skip-build
 
 simulation: build ## gateways on virtual time under SEEDS seeds of each kind
 	SIMULATION_SEEDS=$(or $(SEEDS),1000) swift test --skip-build --filter SimulationTests

@@ -1,8 +1,66 @@
 import Foundation
 import Testing
 
-/// Real devices, the kernel's VXLAN, real processes, each script in namespaces of its own.
-@Suite(.serialized) struct ScriptTests {
+/// Real devices, the kernel's VXLAN, real processes, each script in namespaces and a directory of its own.
+@Suite struct ScriptTests {
+    /// Those through which traffic flows; the longest first.
+    static let trafficScripts = [
+        "lanes", "mtu", "rotate", "roaming", "replay", "bridge", "sealed", "plaintext", "refusal", "binding",
+        "tos", "ipv6", "vmbridge",
+    ]
+    /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
+    /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
+    /// `devices` about what becomes of a device that others change.
+    static let otherScripts = ["wait", "devices", "startup", "demo"]
+
+    /// The daemon's settings beside those that a script is about.
+    struct Settings: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        /// Lines for the configuration of every node.
+        let lines: String
+        /// What the status `s` of every node must then say, as Python.
+        let expected: String
+
+        static let everyOffloadOff = Settings(
+            testDescription: "every offload off, libsodium",
+            lines: """
+                cipher: libsodium
+                offloads: {tapTso: false, tapUso: false, udpSegment: false, udpGro: false, coalescing: false, \
+                aggregation: false, partialChecksums: false}
+                """,
+            expected: #"s["cipher"] == "libsodium" and set(s["offloads"].values()) == {"off"}"#
+        )
+
+        static func provider(_ name: String) -> Settings {
+            Settings(
+                testDescription: "cipher \(name)",
+                lines: "cipher: \(name)",
+                expected: #"s["cipher"] == "\#(name)" and "off" not in s["offloads"].values()"#
+            )
+        }
+    }
+
+    /// All of them where VXSEAL_TEST_VARIANTS is set, as CI does. libsodium is in the run without offloads, and the provider
+    /// that `auto` chooses in the run with the default settings.
+    static let variants: [Settings] = {
+        guard ProcessInfo.processInfo.environment["VXSEAL_TEST_VARIANTS"]?.isEmpty == false,
+            let told = try? run("providers", settings: nil).output.split(separator: "\n")
+        else { return [] }
+        func values(_ field: String) -> [String] {
+            told.filter { $0.hasPrefix(field) }.map { String($0.dropFirst(field.count)) }
+        }
+        let chosen = values("auto: ")
+        let others = values("available: ").filter { !chosen.contains($0) && $0 != "libsodium" }
+        let variants = [.everyOffloadOff] + others.map(Settings.provider)
+        say(
+            "scripts run with: the default (auto: \(chosen.joined())); \(variants.map(\.testDescription).joined(separator: "; "))"
+        )
+        return variants
+    }()
+
+    /// A line that is seen at once, unlike what waits in the buffer of a file.
+    private static func say(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+
     /// How to enter new namespaces: as root without a user namespace, else with one; nil where neither is permitted.
     private static let entrance: [String]? = {
         let candidates = getuid() == 0 ? [["-nm"], ["-Urnm"]] : [["-Urnm"]]
@@ -37,45 +95,86 @@ import Testing
         return (status < 0 ? 127 : status >> 8 & 0xff, output)
     }
 
+    private static func run(_ name: String, settings: Settings?) throws -> (code: Int32, output: String) {
+        let entrance = try #require(entrance)
+        let scripts = try #require(Bundle.module.url(forResource: "Scripts", withExtension: nil))
+        let path = scripts.appendingPathComponent("\(name).sh").path
+        var environment = ["VXSEAL": binary, "VXSEAL_ROOT": root]
+        environment["VXSEAL_TEST_SETTINGS"] = settings?.lines
+        environment["VXSEAL_TEST_EXPECTED"] = settings?.expected
+        return run(["timeout", "-k", "5", "300", "unshare"] + entrance + ["bash", path], environment)
+    }
+
     @Test(
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
-        arguments: [
-            "startup", "plaintext", "refusal", "replay", "roaming", "sealed", "rotate", "wait", "mtu", "bridge", "demo",
-            "lanes", "binding", "devices", "tos", "ipv6", "vmbridge",
-        ]
+        arguments: trafficScripts + otherScripts
     )
-    func script(name: String) throws { try play(name) }
+    func script(name: String) async throws { try await play(name) }
+
+    @Test(
+        "scripts in namespaces, with other settings",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: !variants.isEmpty, "only where VXSEAL_TEST_VARIANTS is set"),
+        arguments: variants,
+        trafficScripts
+    )
+    func variant(settings: Settings, name: String) async throws { try await play(name, settings: settings) }
 
     @Test(
         "standard VXLAN with the kernel's device, and as tshark reads it",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         .enabled(if: has("tshark"), "tshark is missing: Tools/install-dependencies --interop")
     )
-    func interop() throws { try play("interop") }
+    func interop() async throws { try await play("interop") }
 
     @Test(
         "standard VXLAN with Open vSwitch",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         .enabled(if: has("ovs-vswitchd"), "Open vSwitch is missing: Tools/install-dependencies --interop")
     )
-    func openVSwitch() throws { try play("openvswitch") }
+    func openVSwitch() async throws { try await play("openvswitch") }
 
     @Test(
         "killed before every step of a rotation",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         .enabled(if: mayTrace, "this machine permits no tracing of processes, or strace is missing")
     )
-    func crashes() throws { try play("crash") }
+    func crashes() async throws { try await play("crash") }
 
-    private func play(_ name: String) throws {
-        let entrance = try #require(Self.entrance)
-        let scripts = try #require(Bundle.module.url(forResource: "Scripts", withExtension: nil))
-        let path = scripts.appendingPathComponent("\(name).sh").path
-        let (code, output) = Self.run(
-            ["timeout", "-k", "5", "300", "unshare"] + entrance + ["bash", path],
-            ["VXSEAL": Self.binary, "VXSEAL_ROOT": Self.root]
-        )
+    /// Scripts wait more than they compute, so that two together are hardly slower than one.
+    private static let turnstile = Turnstile(places: 2)
+
+    private func play(_ name: String, settings: Settings? = nil) async throws {
+        await Self.turnstile.enter()
+        let start = ContinuousClock.now
+        let result = await withCheckedContinuation { continuation in
+            // It blocks, which a thread of the concurrency pool must not.
+            Thread.detachNewThread { continuation.resume(returning: Result { try Self.run(name, settings: settings) }) }
+        }
+        await Self.turnstile.leave()
+        let (code, output) = try result.get()
+        Self.say("\(name).sh\(settings.map { ", " + $0.testDescription } ?? ""): \(start.duration(to: .now))")
         #expect(code == 0 && output.contains("PASSED"), "\(name).sh ended with \(code):\n\(output)")
+    }
+}
+
+/// Lets so many in at a time, in the order they came.
+private actor Turnstile {
+    private var places: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(places: Int) { self.places = places }
+
+    func enter() async {
+        if places > 0 {
+            places -= 1
+        } else {
+            await withCheckedContinuation { waiting.append($0) }
+        }
+    }
+
+    func leave() {
+        if waiting.isEmpty { places += 1 } else { waiting.removeFirst().resume() }
     }
 }

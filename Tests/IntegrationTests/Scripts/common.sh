@@ -56,12 +56,14 @@ genkey() {
     "$VXSEAL" pubkey < "$work/$1.key" > "$work/$1.pub"
 }
 
-# up NAME: runs the daemon of $work/NAME.yaml in namespace NAME
+# up NAME: runs the daemon of $work/NAME.yaml in namespace NAME, and sees that it runs with the settings of this run
 up() {
     ip netns exec "$1" "$VXSEAL" up --allow-volatile-state -c "$work/$1.yaml" 2>> "$work/$1.log" &
     daemons[$1]=$!
     children+=($!)
     until_true 10 "$1 answers" "$VXSEAL" status --socket "$work/$1.sock"
+    [ -z "${VXSEAL_TEST_EXPECTED:-}" ] || [ "$(ask "$1" "$VXSEAL_TEST_EXPECTED")" = True ] ||
+        fail "$1 does not run with the settings of this run, $VXSEAL_TEST_EXPECTED: $(status "$1")"
 }
 
 # stop NAME SIGNAL: ends the daemon of a node, which was started by up
@@ -103,8 +105,9 @@ all_answer() {
 answer_groups() { ip netns exec "$1" sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0; }
 link_local() { ip -n "$1" -6 -o addr show dev "$2" scope link | sed 's/.*inet6 \([0-9a-f:]*\).*/\1/'; }
 
+# head_of NAME: the first lines of a node's YAML, and VXSEAL_TEST_SETTINGS, which every node of a run has
 head_of() {
-    printf 'node: %s\nprivateKeyFile: %s.key\nstateDirectory: %s/state-%s\nadminSocket: %s/%s.sock\n' \
-        "$1" "$1" "$work" "$1" "$work" "$1"
+    printf 'node: %s\nprivateKeyFile: %s.key\nstateDirectory: %s/state-%s\nadminSocket: %s/%s.sock\n%s\n' \
+        "$1" "$1" "$work" "$1" "$work" "$1" "${VXSEAL_TEST_SETTINGS:-}"
 }
 peer_of() { printf '  - name: %s\n    publicKey: "%s"\n    endpoint: "%s"\n    networks: [42]\n' "$1" "$(cat "$work/$1.pub")" "$2"; }

@@ -53,7 +53,7 @@ traffic() { # WHAT
 # One lane and three. On the wire each lane has its port, and no counter comes twice.
 configure 1 3 192.0.2.1 192.0.2.2 'lanePorts: [47891, 47892]\n'
 [ "$(ask n1 "s['lanes'], p['peerLanes']") $(ask n2 "s['lanes'], p['peerLanes']")" = "1 3 3 1" ] || fail "lane counts"
-ip netns exec wire python3 "$here/replay.py" capture pn2 "$work/capture" & capture=$!
+ip netns exec wire python3 "$here/replay.py" capture pn2 "$work/capture" & capture=$!; children+=("$capture")
 traffic "one lane and three"
 kill $capture; wait $capture 2>/dev/null || true
 seen() { python3 "$here/flows.py" lanes "$work/capture" "$1"; }

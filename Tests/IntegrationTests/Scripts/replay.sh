@@ -7,6 +7,8 @@ for n in 1 2; do
     other=$((3 - n))
     {
         head_of "n$n"
+        # One, so that a flood of pings takes the window past whatever was recorded, also what its own lane did not send.
+        printf 'lanes: 1\n'
         printf 'plaintextListen: ["0.0.0.0:4789"]\n'
         printf 'networks:\n  - {vni: 42, addresses: [10.98.0.%s/24]}\n' "$n"
         # The plaintext port is open too, for a device that never speaks.
