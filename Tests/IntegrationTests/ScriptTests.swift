@@ -142,6 +142,13 @@ import Testing
     )
     func crashes() async throws { try await play("crash") }
 
+    @Test(
+        "calls that the kernel refuses",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: mayTrace, "this machine permits no tracing of processes, or strace is missing")
+    )
+    func calls() async throws { try await play("calls") }
+
     /// Scripts wait more than they compute, so that two together are hardly slower than one.
     private static let turnstile = Turnstile(places: 2)
 
