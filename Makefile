@@ -54,10 +54,10 @@ fuzz-replay: ## replay the committed fuzz corpora
 	Fuzz/replay.sh
 
 format: ## format the sources
-	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
+	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 
 lint: ## formatting and file lengths
-	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 	@long=$$(git ls-files '*.swift' | xargs wc -l | awk '$$2 != "total" && $$1 > 600'); \
 	if [ -n "$$long" ]; then echo "files over 600 lines:"; echo "$$long"; exit 1; fi
 

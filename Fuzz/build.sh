@@ -7,8 +7,18 @@ mkdir -p .build-fuzz
 if [ $# -eq 0 ]; then
     for source in Fuzz/Sources/*.swift; do set -- "$@" "$(basename "$source" .swift)"; done
 fi
+settings=(-O -parse-as-library -swift-version 6 -warnings-as-errors -sanitize=fuzzer,address -package-name vxseal
+    -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility
+    -enable-upcoming-feature ExistentialAny -enable-experimental-feature Lifetimes)
+swiftc "${settings[@]}" -wmo -module-name VXWire -emit-module -emit-module-path .build-fuzz/VXWire.swiftmodule \
+    -c Sources/VXWire/*.swift -o .build-fuzz/VXWire.o
 for name; do
+    # What a target needs of the packet path is not public: it is compiled into the target's module. Its first line says what.
+    read -ra sources < <(sed -n '1s#^// With VXDataPlane: ##p' "Fuzz/Sources/$name.swift") || true
+    sources=("${sources[@]/#/Sources/VXDataPlane/}")
+    sources=("${sources[@]/%/.swift}")
+    [ ${#sources[@]} -eq 0 ] || sources+=(Fuzz/Shared/*.swift)
     # lld, because gold warns about every symbol of the sanitizer's run time.
-    swiftc -O -parse-as-library -swift-version 6 -warnings-as-errors -use-ld=lld -sanitize=fuzzer,address \
-        -enable-experimental-feature Lifetimes Sources/VXWire/*.swift "Fuzz/Sources/$name.swift" -o ".build-fuzz/$name"
+    swiftc "${settings[@]}" -use-ld=lld -module-name "$name" -I .build-fuzz \
+        .build-fuzz/VXWire.o "${sources[@]}" "Fuzz/Sources/$name.swift" -o ".build-fuzz/$name"
 done

@@ -1,7 +1,4 @@
-// Compiled by build.sh into one module with the sources of VXWire, so the import is for editors only.
-#if canImport(VXWire)
-    import VXWire
-#endif
+import VXWire
 
 // The body of a control record. What was understood is written again and must then mean the same; only a name may
 // differ, whose replaced characters can make it too long.

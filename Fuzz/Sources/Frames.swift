@@ -1,7 +1,4 @@
-// Compiled by build.sh into one module with the sources of VXWire, so the import is for editors only.
-#if canImport(VXWire)
-    import VXWire
-#endif
+import VXWire
 
 // The way of a frame from a stranger's station: every view that its bytes lead to, and the flow hash.
 private func readFrame(_ bytes: RawSpan) {

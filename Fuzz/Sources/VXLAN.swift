@@ -1,7 +1,4 @@
-// Compiled by build.sh into one module with the sources of VXWire, so the import is for editors only.
-#if canImport(VXWire)
-    import VXWire
-#endif
+import VXWire
 
 // A plaintext VXLAN datagram. A header without reserved bits must be written back byte for byte.
 private func readVXLAN(_ bytes: RawSpan) {

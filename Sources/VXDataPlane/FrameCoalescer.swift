@@ -175,11 +175,13 @@ struct FrameCoalescer: ~Copyable {
         )
     }
 
-    /// Only ACK, perhaps with ECE: nothing that a later segment must not be behind. IPv4 options and a UDP datagram without a
-    /// checksum stay alone.
+    /// Only ACK, perhaps with ECE: nothing that a later segment must not be behind. IPv4 options, a wrong IPv4 checksum and a
+    /// UDP datagram without a checksum stay alone.
     @inline(__always)
     private static func mayLead(_ frame: UnsafeRawPointer, packet: InnerPacket) -> Bool {
-        if !packet.isIPv6, packet.transport &- packet.network != 20 { return false }
+        if !packet.isIPv6 {
+            guard packet.transport &- packet.network == 20, isHeaderRight(frame + packet.network) else { return false }
+        }
         if packet.isTCP { return frame.load(fromByteOffset: packet.transport &+ 13, as: UInt8.self) & 0xbf == 0x10 }
         return frame.bigEndian16(at: packet.transport &+ 6) != 0
     }
@@ -211,9 +213,9 @@ struct FrameCoalescer: ~Copyable {
             identification = frame.bigEndian16(at: packet.network &+ 4)
             // Atomic datagrams may also share one (RFC 6864, 4.1): it means nothing in them.
             let isAtomic = frame.bigEndian16(at: packet.network &+ 6) & 0x4000 != 0
-            guard identification == run.identification &+ 1 || isAtomic && identification == run.identification else {
-                return false
-            }
+            guard identification == run.identification &+ 1 || isAtomic && identification == run.identification,
+                Self.isHeaderRight(frame + packet.network)
+            else { return false }
         }
         if checksum == .complete {
             // The kernel will compute it anew: what was wrong before must stay wrong.
@@ -291,6 +293,12 @@ struct FrameCoalescer: ~Copyable {
             offset &+= 1
         }
         return difference == 0
+    }
+
+    /// Whether the checksum of an IPv4 header of 20 bytes is right. Segmentation writes right ones: a wrong one must stay wrong.
+    @inline(__always)
+    private static func isHeaderRight(_ header: UnsafeRawPointer) -> Bool {
+        InternetChecksum.fold(InternetChecksum.sum(header, count: 20)) == 0xffff
     }
 
     /// Whether a complete checksum is right.

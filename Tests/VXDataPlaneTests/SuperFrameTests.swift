@@ -219,6 +219,22 @@ import VXWire
         refuse(short, Array(shape.frame.prefix(101)))
     }
 
+    @Test("a run that the kernel says it received in parts of a wrong size: counted drops, nothing twice, never a trap")
+    func runsThatDoNotDivide() {
+        let shape = Shape(payload: 6000)
+        for size in [0, 1, 15, 16, 31, 32, 33, 1000, 1293, 1295, 6000, 65_535] {
+            let nodes = TwoGateways()
+            let datagrams = nodes.forward(shape.frame, offload: shape.offload)
+            #expect(size != datagrams[0].count)
+            let run = Array(datagrams.joined())
+            #expect(nodes.receive(run: run, segmentSize: size).isEmpty, "\(size)")
+            let dropped = DropReason.allCases.reduce(0) { $0 + nodes.right.drops[$1] }
+            #expect(dropped == (size == 0 ? 1 : UInt64((run.count + size - 1) / size)), "\(size)")
+            // And the right size still finds all of it, for nothing was taken for seen.
+            #expect(nodes.receive(run: run, segmentSize: datagrams[0].count).map(\.frame) == [shape.frame], "\(size)")
+        }
+    }
+
     @Test("any bytes under any vnet header: no trap")
     func anything() {
         let nodes = TwoGateways()
