@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench bench-smoke micro scale flood rotations hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale flood rotations hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ bench: release ## measure veth, kernel VXLAN, other encrypted tunnels and vxseal
 
 bench-smoke: release ## one short round of it, without the other tunnels
 	Benchmarks/run --smoke
+
+check-micro: build ## type-check the micro-benchmarks against the packet path, without building their package
+	Tools/check-micro
 
 micro: dependencies ## time sealing, opening, forwarding, receiving, segmenting and coalescing
 	swift package --package-path Benchmarks/Micro benchmark --no-progress

@@ -18,7 +18,14 @@ final class CipherBench {
         sealed = .allocate(byteCount: size + BulkCipher.tagLength, alignment: 64)
         message.initializeMemory(as: UInt8.self, repeating: 1, count: size + BulkCipher.tagLength)
         header.initializeMemory(as: UInt8.self, repeating: 2, count: BulkCipher.headerLength)
-        cipher.seal(into: sealed, from: message, count: size, header: header, counter: 9, key: keys.sendKey(lane: 0))
+        _ = cipher.seal(
+            into: sealed,
+            from: message,
+            count: size,
+            header: header,
+            counter: 9,
+            key: keys.sendKey(lane: 0)
+        )
     }
 
     deinit {
@@ -31,7 +38,7 @@ final class CipherBench {
     func seal(_ times: Int) {
         let key = keys.sendKey(lane: 0)
         for counter in 0..<times {
-            cipher.seal(
+            _ = cipher.seal(
                 into: message,
                 from: message,
                 count: size,

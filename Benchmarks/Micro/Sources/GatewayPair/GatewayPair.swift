@@ -36,8 +36,24 @@ public final class GatewayPair {
         for peer in 0..<peers {
             let indices = (near: peer + 1, far: peer + 100_001)
             let keys = PeerKeys(peer: peer, lanes: 1)
-            near.connect(peer, keys.near, local: indices.near, remote: indices.far, offloads: offloads, now: now)
-            far.connect(peer, keys.far, local: indices.far, remote: indices.near, offloads: offloads, now: now)
+            near.connect(
+                peer,
+                keys.near,
+                counters: PairCounters(threads: 1, receiveLanes: 1),
+                local: indices.near,
+                remote: indices.far,
+                offloads: offloads,
+                now: now
+            )
+            far.connect(
+                peer,
+                keys.far,
+                counters: PairCounters(threads: 1, receiveLanes: 1),
+                local: indices.far,
+                remote: indices.near,
+                offloads: offloads,
+                now: now
+            )
         }
     }
 

@@ -20,8 +20,10 @@ public final class IdleNode {
         second = try lane(1)
         for peer in 0..<peers {
             let keys = PeerKeys(peer: peer, lanes: 2).near
-            first.connect(peer, keys, local: peer + 1, remote: peer + 100_001, offloads: offloads, now: now)
-            second.connect(peer, keys, local: peer + 1, remote: peer + 100_001, offloads: offloads, now: now)
+            let counters = PairCounters(threads: 2, receiveLanes: 2)
+            let (local, remote) = (peer + 1, peer + 100_001)
+            first.connect(peer, keys, counters: counters, local: local, remote: remote, offloads: offloads, now: now)
+            second.connect(peer, keys, counters: counters, local: local, remote: remote, offloads: offloads, now: now)
         }
     }
 }

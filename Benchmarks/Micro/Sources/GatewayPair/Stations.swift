@@ -76,6 +76,7 @@ extension VTEP {
     mutating func connect(
         _ peer: Int,
         _ keys: TransportKeySet,
+        counters: PairCounters,
         local: Int,
         remote: Int,
         offloads: PacketOffloads,
@@ -91,7 +92,7 @@ extension VTEP {
                 isInitiator: true,
                 features: offloads.features,
                 createdAt: now,
-                counters: SessionCounters()
+                counters: counters
             )
         )
         activate(index, announce: false, now: now)
