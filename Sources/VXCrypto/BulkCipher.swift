@@ -62,12 +62,11 @@ public struct BulkCipher: ~Copyable, @unchecked Sendable {
     ///   - header: 16 bytes of associated data.
     ///   - counter: makes the nonce; never used twice with one key.
     ///   - key: of the sending lane.
-    /// - Returns: false when the provider failed, which none is known to do: the destination then holds zeros, so that
-    ///   nothing leaves in the clear and the peer refuses the datagram.
+    /// - Returns: false when the provider failed, which none is known to do: the destination then holds zeros, and the
+    ///   datagram must not leave.
     @inlinable
     @inline(__always)
     @_semantics("no_performance_analysis")
-    @discardableResult
     public func seal(
         into destination: UnsafeMutableRawPointer,
         from source: UnsafeRawPointer,

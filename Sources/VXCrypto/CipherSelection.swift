@@ -70,7 +70,7 @@ public struct CipherSelection: Sendable {
             for counter in 0..<UInt64(pairsPerRound) {
                 for count in sizes {
                     let key = TransportKey(UnsafePointer(key))
-                    cipher.seal(into: bytes, from: bytes, count: count, header: header, counter: counter, key: key)
+                    _ = cipher.seal(into: bytes, from: bytes, count: count, header: header, counter: counter, key: key)
                     _ = cipher.open(inPlace: bytes, count: count, header: header, counter: counter, key: key)
                 }
             }

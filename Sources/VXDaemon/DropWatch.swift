@@ -95,6 +95,7 @@ struct DropTally {
         case .floodLimited:
             "broadcast, multicast or unknown unicast beyond bumRate: a storm, a loop, or a limit too low"
         case .counterExhausted: "a session's counters are used up"
+        case .sealFailed: "the cipher's library fails; choose another provider: cipher"
         case .deviceFailed: "the device did not take frames"
         case .invalidOffload: "the device gave super-frames that contradict themselves; try offloads: {tapTso: false}"
         case .laneHandover: "datagrams of a lane arrive at another's thread faster than they are handed over"

@@ -75,6 +75,7 @@ extension VTEP {
 
     /// Seals `count` bytes of records into the outgoing batch. The counter is consumed here, before sealing, and stays
     /// consumed whatever becomes of the datagram.
+    /// - Returns: false when it was dropped and counted; the batch is then as it was.
     @inline(__always)
     mutating func sealDatagram(
         records: UnsafeRawPointer,
@@ -101,7 +102,7 @@ extension VTEP {
         datagram.storeBytes(of: first.bigEndian, as: UInt32.self)
         datagram.storeBytes(of: session.pointee.remoteIndex.rawValue.bigEndian, toByteOffset: 4, as: UInt32.self)
         datagram.storeBytes(of: counter.bigEndian, toByteOffset: 8, as: UInt64.self)
-        cipher.seal(
+        let isSealed = cipher.seal(
             into: datagram + SealedHeader.length,
             from: records,
             count: count,
@@ -109,6 +110,10 @@ extension VTEP {
             counter: counter,
             key: session.pointee.sendKey
         )
+        guard isSealed else {
+            drops.count(.sealFailed)
+            return false
+        }
         outgoing.commit(
             size,
             peer: place,

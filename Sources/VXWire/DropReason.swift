@@ -143,6 +143,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case counterExhausted
 
     // The system.
+    /// The cipher's provider failed to seal a datagram.
+    case sealFailed
     /// The kernel did not take a datagram: its socket buffer was full, or an error.
     case sendFailed
     /// The TAP device did not take a frame.

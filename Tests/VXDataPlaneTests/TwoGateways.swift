@@ -29,13 +29,15 @@ final class TwoGateways {
     ///   - flood: what both flood.
     ///   - suppression: the right one answers ARP and neighbour discovery.
     ///   - bumRate: how much of it, in each network of each gateway by itself.
+    ///   - cipher: the left gateway's.
     init(
         connected: Bool = true,
         offloads: PacketOffloads = PacketOffloads(),
         binding: PeerBinding? = nil,
         flood: FloodPolicy = .all,
         bumRate: Int? = nil,
-        suppression: Bool = false
+        suppression: Bool = false,
+        cipher: consuming BulkCipher = .libsodium()
     ) {
         self.offloads = offloads
         func make(
@@ -43,7 +45,8 @@ final class TwoGateways {
             members: [PeerIndex],
             endpoint: Endpoint,
             binding: PeerBinding?,
-            neighbors: NeighborTable?
+            neighbors: NeighborTable?,
+            cipher: consuming BulkCipher
         ) -> VTEP {
             let networks = [42, 43].enumerated().map { place, vni in
                 NetworkDefinition(
@@ -70,7 +73,7 @@ final class TwoGateways {
                 threads: 1,
                 networks: networks,
                 peers: [peer],
-                cipher: .libsodium(),
+                cipher: cipher,
                 offloads: offloads,
                 drops: DropCounters()
             )
@@ -80,14 +83,16 @@ final class TwoGateways {
             members: [PeerIndex(0)],
             endpoint: Self.rightEndpoint,
             binding: nil,
-            neighbors: nil
+            neighbors: nil,
+            cipher: cipher
         )
         right = make(
             [rightFDB, ForwardingDatabase()],
             members: [],
             endpoint: Self.leftEndpoint,
             binding: binding,
-            neighbors: suppression ? rightNeighbors : nil
+            neighbors: suppression ? rightNeighbors : nil,
+            cipher: .libsodium()
         )
         if connected { connect() }
     }

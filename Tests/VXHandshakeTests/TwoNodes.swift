@@ -106,7 +106,14 @@ final class SimulatedNode {
         let key = pair.keys.sendKey(lane: 0)
         datagram.withUnsafeMutableBytes { bytes in
             guard let base = bytes.baseAddress else { return }
-            BulkCipher.libsodium().seal(into: base + 16, from: base + 16, count: 0, header: base, counter: 0, key: key)
+            _ = BulkCipher.libsodium().seal(
+                into: base + 16,
+                from: base + 16,
+                count: 0,
+                header: base,
+                counter: 0,
+                key: key
+            )
         }
         sent.append((datagram, true, pair.endpoint))
     }
