@@ -94,28 +94,13 @@ struct NodeReader {
         return [reader.parsed(field, Self.endpointMend, Endpoint.init(configured:))].compactMap { $0 }
     }
 
-    /// The type of the file system that a path is on, or will be once it is made (proc(5), /proc/mounts).
-    private static func fileSystem(of path: String) -> String {
-        let mounts = (try? String(contentsOfFile: "/proc/mounts", encoding: .utf8)) ?? ""
-        var best = (point: "", type: "")
-        for line in mounts.split(separator: "\n") {
-            let fields = line.split(separator: " ")
-            guard fields.count > 2 else { continue }
-            let point = String(fields[1])
-            let isAbove = point == "/" || path == point || path.hasPrefix(point + "/")
-            // Of two mounts on one point the later one is seen.
-            if isAbove, point.utf8.count >= best.point.utf8.count { best = (point, String(fields[2])) }
-        }
-        return best.type
-    }
-
     /// Timestamps must outlive a reboot, or a peer that remembers ours refuses us after it.
     private func checkStateDirectory(_ path: String, _ node: Node?) {
         guard path.hasPrefix("/") else {
             return problems.add(node, "stateDirectory `\(path)` is no absolute path", "start it with a slash")
         }
         guard !loader.allowVolatileState else { return }
-        if ["tmpfs", "ramfs"].contains(Self.fileSystem(of: path)) {
+        if ["tmpfs", "ramfs"].contains(MountTable.current.fileSystem(of: path)) {
             problems.add(
                 node,
                 "stateDirectory \(path) is in memory and lost at a reboot",
