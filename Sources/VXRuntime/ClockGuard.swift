@@ -6,18 +6,28 @@ import VXWire
 struct ClockGuard {
     /// More than two readings one after the other can lie apart, less than any suspend.
     private static let tolerance: UInt64 = 100_000_000
+    private let monotonic: () -> Instant
+    private let bootTime: () -> Instant
+    /// By how much BOOTTIME was ahead at the last reading.
     private var offset: UInt64
 
-    init() { offset = Self.currentOffset() }
+    /// - Parameters:
+    ///   - monotonic: stands still while the machine is suspended.
+    ///   - bootTime: goes on meanwhile.
+    init(monotonic: @escaping () -> Instant = Clocks.monotonic, bootTime: @escaping () -> Instant = Clocks.bootTime) {
+        self.monotonic = monotonic
+        self.bootTime = bootTime
+        offset = Self.offset(monotonic, bootTime)
+    }
 
-    private static func currentOffset() -> UInt64 {
-        let monotonic = Clocks.monotonic()
-        return Clocks.bootTime().nanoseconds &- monotonic.nanoseconds
+    private static func offset(_ monotonic: () -> Instant, _ bootTime: () -> Instant) -> UInt64 {
+        let first = monotonic()
+        return bootTime().nanoseconds &- first.nanoseconds
     }
 
     /// Whether the clocks moved apart since the last call.
     mutating func hasJumped() -> Bool {
-        let current = Self.currentOffset()
+        let current = Self.offset(monotonic, bootTime)
         defer { offset = current }
         let moved = current > offset ? current - offset : offset - current
         return moved > Self.tolerance
