@@ -105,6 +105,8 @@ struct StateFile: StateStore {
     func discardSuccessor() { unlink(successorFile) }
 
     func promoteSuccessor(replacing old: PublicKey, by new: PublicKey) throws {
+        // An attempt that got as far as this, but not to the disk.
+        if publicKey(in: keyFile) == new { return try DurableFile.synchronizeDirectory(of: keyFile) }
         guard publicKey(in: keyFile) == old else {
             throw StartError("\(keyFile) no longer holds the key that is rotated; it was replaced, and is left alone")
         }

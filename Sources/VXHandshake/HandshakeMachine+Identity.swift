@@ -149,19 +149,24 @@ extension HandshakeMachine {
     /// Erases the old key when every peer uses the new one, or the overlap is over.
     mutating func endOverlap(now: Now) {
         guard let rotation = state.rotation, identities.count > 1, !isPromoting else { return }
-        let isOver = now.label.unixSeconds >= rotation.endsAt
-        let left = peers.filter { !rotation.switched.contains($0.configuration.publicKey) }
-        guard isOver || left.isEmpty else { return }
-        for peer in left { act(.notice(peer.index, .leftBehind)) }
+        if promotion == nil {
+            let isOver = now.label.unixSeconds >= rotation.endsAt
+            let left = peers.filter { !rotation.switched.contains($0.configuration.publicKey) }
+            guard isOver || left.isEmpty else { return }
+            for peer in left { act(.notice(peer.index, .leftBehind)) }
+            promotion = Repetition(now: now.instant)
+        }
+        guard promotion?.isDue(now.instant) == true else { return }
         isPromoting = true
         act(.promote(rotation.newKey))
     }
 
     mutating func promoted(succeeded: Bool, now: Now) {
         guard isPromoting, identities.count > 1 else { return }
-        // With a key file that can't be replaced the overlap simply lasts; the operator has been told.
-        guard succeeded else { return act(.notice(nil, .storeFailed)) }
         isPromoting = false
+        // While the key file can't be replaced the overlap simply lasts; the operator has been told.
+        guard succeeded else { return act(.notice(nil, .storeFailed)) }
+        promotion = nil
         for peer in peers where peer.pending?.credentials.local.publicKey == identities[0].publicKey {
             abandonPending(peer)
         }

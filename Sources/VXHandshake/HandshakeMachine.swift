@@ -23,6 +23,9 @@ public struct HandshakeMachine: ~Copyable {
     var gate = FloodGate()
     /// What waits for the state's number to be on disk.
     var afterStore: [UInt64: AfterStore] = [:]
+    /// When the key file's key is to be replaced by the new one: at the end of an overlap, and again while that fails.
+    var promotion: Repetition?
+    /// An attempt is under way.
     var isPromoting = false
     private let peerByIndex: [PeerIndex: PeerMachine]
     /// By every key that is or was a peer's.

@@ -48,7 +48,8 @@ public enum DurableFile {
         }
     }
 
-    private static func synchronizeDirectory(of path: String) throws(SystemCallError) {
+    /// Brings what was last made, renamed or removed in a file's directory to disk.
+    public static func synchronizeDirectory(of path: String) throws(SystemCallError) {
         let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let number = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if number < 0 { throw .last("open", directory) }

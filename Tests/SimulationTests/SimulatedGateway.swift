@@ -48,6 +48,10 @@ final class SimulatedGateway {
     var laneCount: Int { lanes.count }
     /// Others see it at another port than its listen port.
     var isTranslated = false
+    /// The key file cannot be replaced.
+    var refusesKeyFile = false
+    /// When it was tried.
+    private(set) var promotions: [Instant] = []
     /// Called at every step that a crash may come before or after; true is a crash.
     var crashes: () -> Bool = { false }
 
@@ -446,6 +450,8 @@ final class SimulatedGateway {
             machine.handle(.stored(number, succeeded: true), now: now)
         case .promote(let key):
             if crashes() { return crash() }
+            promotions.append(now.instant)
+            if refusesKeyFile { return machine.handle(.promoted(succeeded: false), now: now) }
             if let successor = disk.successor, successor.publicKey == key { disk.key = successor }
             disk.successor = nil
             if crashes() { return crash() }
