@@ -22,7 +22,8 @@ first=$(mac n1 vxs42)
 [ "$(in_sys n1 vxs42/addr_assign_type)" = 3 ] || fail "the kernel takes the address for a random one"
 [ "$first" != "$(mac n2 vxs42)" ] || fail "two nodes have one address"
 
-# Removed, again and again, with both lanes at it.
+# Removed, again and again, with both lanes at it. Nodes that call each other at once may have completed two handshakes.
+handshakes=$(ask n1 "p['handshakes']")
 for time in 1 2 3; do
     before=$(index n1 vxs42)
     ip -n n1 link del vxs42
@@ -34,7 +35,7 @@ for time in 1 2 3; do
 done
 every_size n1 n2 10.98.0.2 1386 fd98::2 1366
 grep -q "somebody removed a device" "$work/n1.log" || fail "the log says nothing of it"
-[ "$(ask n1 "p['handshakes']")" = 1 ] || fail "the session was lost with the device"
+[ "$(ask n1 "p['handshakes']")" = "$handshakes" ] || fail "the session was lost with the device"
 # A lane whose queue is gone must wait for the new one, not turn in circles: nobody is busy while the name is taken.
 seconds() { awk '{print $14 + $15}' "/proc/${daemons[n1]}/stat"; }
 ip -n n1 link set vxs42 down
