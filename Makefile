@@ -11,8 +11,12 @@ dependencies: ## install what is missing, with apt-get
 build: dependencies ## debug build
 	swift build --build-tests
 
+# Where the toolchain has them, Swift's own libraries are linked in: the program then runs where no Swift is installed, and
+# less of them is in memory.
+swift_static := swift -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1_static/p'
+
 release: dependencies ## optimised build; the packet path is checked by @_noLocks
-	swift build -c release --product vxseal
+	swift build -c release --product vxseal $$([ -d "$$($(swift_static))" ] && echo --static-swift-stdlib)
 
 demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their own, on this machine
 	.build/release/vxseal demo
