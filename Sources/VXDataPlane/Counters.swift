@@ -36,6 +36,11 @@ public struct CounterBlock: @unchecked Sendable {
         base[index].store(base[index].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 
+    /// Begins anew; only while no thread owns it.
+    func reset() {
+        for index in 0..<count { set(0, at: index) }
+    }
+
     /// Sets the value; only the owning thread may.
     @inlinable
     func set(_ value: UInt64, at index: Int) {
@@ -67,6 +72,9 @@ public struct PeerCounters: Sendable {
 
     /// All at zero.
     public init() {}
+
+    /// Begins anew for another peer of the same index, which no lane knows yet.
+    public func reset() { block.reset() }
 
     /// Authenticated (or plaintext) datagrams from the peer.
     public var receivedDatagrams: UInt64 { block[0] }

@@ -118,6 +118,12 @@ public struct ForwardingDatabase: @unchecked Sendable {
         moves = ZeroedWords.allocate(count + Self.window)
     }
 
+    /// Gives the memory back. Whoever made the table calls it once, when no lane has it any more (`NetworkDefinition.owner`).
+    public func deallocate() {
+        for words in [entries, ages, moves, counts] { ZeroedWords.deallocate(words) }
+        shares.deallocate()
+    }
+
     @inline(__always)
     private func place(_ address: MACAddress) -> Int { hash(address.rawValue) & mask }
 
@@ -328,6 +334,39 @@ public struct ForwardingDatabase: @unchecked Sendable {
             if remove(word, at: index) { removed += 1 }
         }
         return removed
+    }
+
+    /// Learns what `other` has learned and this table does not know, with its age: this one takes the other's place. Lanes may
+    /// use both meanwhile.
+    /// - Parameter isWanted: whether the stations behind a peer are still to be known; those of the own device are.
+    public func adopt(_ other: ForwardingDatabase, where isWanted: (PeerIndex) -> Bool) {
+        guard other.shares.total > 0 else { return }
+        for index in 0..<other.mask + 1 + Self.window {
+            let word = other.entries[index].load(ordering: .relaxed)
+            let age = other.ages[index].load(ordering: .relaxed)
+            let holder = PeerIndex(UInt16(truncatingIfNeeded: word))
+            guard word != 0, age < Self.permanent, holder == Self.localDevice || isWanted(holder) else { continue }
+            enter(word, age: age, moves: other.moves[index].load(ordering: .relaxed))
+        }
+    }
+
+    /// Enters a learned station where a place is free; one that is known, or for which there is none, is left.
+    private func enter(_ word: UInt64, age: UInt64, moves past: UInt64) {
+        let address = MACAddress(word >> 16)
+        let holder = PeerIndex(UInt16(truncatingIfNeeded: word))
+        guard find(address) == nil, shares.take(holder) else { return }
+        let start = place(address)
+        for index in start..<start + Self.window {
+            let former = ages[index].load(ordering: .relaxed)
+            guard entries[index].compareExchange(expected: 0, desired: word, ordering: .relaxed).exchanged else {
+                continue
+            }
+            moves[index].store(past, ordering: .relaxed)
+            // A lane that heard it in this moment knows a later age.
+            _ = ages[index].compareExchange(expected: former, desired: age, ordering: .relaxed)
+            return
+        }
+        shares.give(holder)
     }
 
     /// How full the table is, and what did not fit.

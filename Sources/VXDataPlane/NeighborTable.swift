@@ -262,6 +262,26 @@ public final class NeighborTable: @unchecked Sendable {
         if let former { shares.give(former) }
     }
 
+    /// Takes up what `other` has heard and this table does not know, with its age: this one takes the other's place.
+    /// - Parameter isWanted: whether what a peer said still counts.
+    public func adopt(_ other: NeighborTable, where isWanted: (PeerIndex) -> Bool) {
+        guard other.shares.total > 0 else { return }
+        for number in 0..<Self.places + Self.window {
+            guard let entry = other.read(number), !entry.isFree, entry.age != Self.permanent, isWanted(entry.peer),
+                place(of: entry.address) == nil, shares.take(entry.peer)
+            else { continue }
+            let start = first(entry.address)
+            let isTaken = (start..<start + Self.window).contains { place in
+                update(place) { free in
+                    guard free.isFree else { return false }
+                    free = entry
+                    return true
+                }
+            }
+            if !isTaken { shares.give(entry.peer) }
+        }
+    }
+
     func countAnswer() { counts[0].wrappingAdd(1, ordering: .relaxed) }
 
     /// How many addresses were heard and are kept, how often a question was answered, and how often an address was not taken

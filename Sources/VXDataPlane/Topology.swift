@@ -36,12 +36,16 @@ public struct NetworkDefinition: Sendable {
     public let members: [PeerIndex]
     /// Shared by all lanes.
     public let forwarding: ForwardingDatabase
+    /// Keeps the memory of `forwarding` for as long as a lane has the network; nil where that lives as long as the process.
+    public let owner: (any AnyObject & Sendable)?
     /// What is flooded.
     public let flood: FloodPolicy
     /// How much of it, shared by all lanes; nil for any.
     public let limiter: FloodLimiter?
     /// Who is answered for, shared by all lanes; nil where every question is flooded.
     public let neighbors: NeighborTable?
+    /// It stands for a place that no network has.
+    var isVacant = false
 
     /// From its parts.
     public init(
@@ -54,10 +58,12 @@ public struct NetworkDefinition: Sendable {
         maximumFrame: Int,
         members: [PeerIndex],
         forwarding: ForwardingDatabase,
+        owner: (any AnyObject & Sendable)? = nil,
         flood: FloodPolicy = .all,
         limiter: FloodLimiter? = nil,
         neighbors: NeighborTable? = nil
     ) {
+        self.owner = owner
         self.neighbors = neighbors
         self.flood = flood
         self.limiter = limiter
@@ -105,10 +111,12 @@ public struct PeerDefinition: Sendable {
 /// A network in the lane's table.
 struct Network: ~Copyable {
     let vni: VNI
+    let isVacant: Bool
     let mode: NetworkMode
     let learning: Bool
     let forwardLinkLocal: Bool
     let forwarding: ForwardingDatabase
+    private let owner: (any AnyObject & Sendable)?
     /// What of an inner traffic class shows outside: ECN always.
     let trafficClassMask: UInt8
     private let tags: TagFilter?
@@ -125,12 +133,17 @@ struct Network: ~Copyable {
     /// One bit a peer.
     private let membership: UnsafeMutableBufferPointer<UInt64>
 
+    /// - Parameters:
+    ///   - definition: what is configured.
+    ///   - peerCount: every peer's index is below this.
     init(_ definition: NetworkDefinition, peerCount: Int) {
         vni = definition.vni
+        isVacant = definition.isVacant
         mode = definition.mode
         learning = definition.learning
         forwardLinkLocal = definition.forwardLinkLocal
         forwarding = definition.forwarding
+        owner = definition.owner
         trafficClassMask = definition.copyDSCP ? 0xff : TrafficClass.ecnMask
         tags = definition.vlans.map(TagFilter.init)
         flood = definition.flood
@@ -170,11 +183,11 @@ struct Network: ~Copyable {
 /// A peer in the lane's table.
 struct Peer: ~Copyable {
     let isPlaintext: Bool
-    let roaming: Bool
+    var roaming: Bool
     let counters: PeerCounters
     /// Of `binding`, which it keeps alive.
-    let rules: BindingRules
-    private let binding: PeerBinding?
+    private(set) var rules: BindingRules
+    private var binding: PeerBinding?
     var endpoint: Endpoint?
     /// Which socket this lane's sealed datagrams to the peer leave from.
     var sealedPath = OutgoingPath.sealed
@@ -197,6 +210,14 @@ struct Peer: ~Copyable {
         binding = definition.binding
         rules = definition.binding?.rules ?? .none
         endpoint = definition.endpoint
+    }
+
+    /// Takes over what may change while the peer is known. A sealed peer's endpoint comes from the handshake thread.
+    mutating func change(to definition: PeerDefinition) {
+        roaming = definition.roaming
+        rules = definition.binding?.rules ?? .none
+        binding = definition.binding
+        if isPlaintext { endpoint = definition.endpoint }
     }
 
     deinit {

@@ -40,8 +40,10 @@ public struct VTEP: ~Copyable {
 
     var networks: UnsafeMutableBufferPointer<Network>
     var peers: UnsafeMutableBufferPointer<Peer>
-    let networkByVNI: PlaceMap
-    let plaintextPeers: PlaceMap
+    /// Every peer's index is below this, so that it finds its bit in each network.
+    var peerCapacity: Int
+    var networkByVNI: PlaceMap
+    var plaintextPeers: PlaceMap
     var sessions = SessionTable()
     /// The datagram that small frames to one peer are gathered in.
     var open = OpenDatagram()
@@ -82,6 +84,7 @@ public struct VTEP: ~Copyable {
     ///   - threads: the node's lane threads.
     ///   - networks: places in this list are the network numbers of `forward` and `DeliveredFrame`.
     ///   - peers: by peer index.
+    ///   - peerCapacity: how many peers there may be before networks change for it; nil for those that there are.
     ///   - cipher: the AEAD, with the context of this thread.
     ///   - offloads: which ways of handling many packets as one are in use.
     ///   - drops: where drops are counted.
@@ -90,6 +93,7 @@ public struct VTEP: ~Copyable {
         threads: Int,
         networks definitions: [NetworkDefinition],
         peers peerDefinitions: [PeerDefinition],
+        peerCapacity: Int? = nil,
         cipher: consuming BulkCipher,
         offloads: PacketOffloads = PacketOffloads(),
         drops: DropCounters
@@ -101,21 +105,18 @@ public struct VTEP: ~Copyable {
         self.offloads = offloads
         coalescer = FrameCoalescer(joinsTCP: offloads.coalescesTCP, joinsUDP: offloads.coalescesUDP)
         outgoing = DatagramBatch(bytes: Self.outgoingBytes, joinsRuns: offloads.joinsDatagrams)
+        let peerCapacity = max(peerCapacity ?? 0, peerDefinitions.count)
+        self.peerCapacity = peerCapacity
         networks = .allocate(capacity: definitions.count)
         for (place, definition) in definitions.enumerated() {
-            networks.initializeElement(at: place, to: Network(definition, peerCount: peerDefinitions.count))
+            networks.initializeElement(at: place, to: Network(definition, peerCount: peerCapacity))
         }
         peers = .allocate(capacity: peerDefinitions.count)
         for (place, definition) in peerDefinitions.enumerated() {
             peers.initializeElement(at: place, to: Peer(definition))
         }
-        networkByVNI = PlaceMap(definitions.enumerated().map { (UInt64($1.vni.rawValue), $0) })
-        plaintextPeers = PlaceMap(
-            peerDefinitions.enumerated().compactMap { place, peer in
-                guard peer.isPlaintext, let endpoint = peer.endpoint else { return nil }
-                return (endpoint.placeKey, place)
-            }
-        )
+        networkByVNI = Self.networkMap(networks)
+        plaintextPeers = Self.plaintextMap(peers)
     }
 
     deinit {

@@ -90,6 +90,23 @@ struct WaitingQueue {
         if count == 0 { removeAll() }
     }
 
+    /// Removes the frames of networks that `isMeant` names, and leaves the others in their order.
+    /// - Returns: how many went.
+    mutating func remove(where isMeant: (_ network: Int) -> Bool) -> Int {
+        var removed = 0
+        var kept = WaitingQueue()
+        while let frame = first {
+            if isMeant(frame.network) {
+                removed += 1
+            } else {
+                removed += kept.append(frame.base, count: frame.count, network: frame.network, offload: frame.offload)
+            }
+            removeFirst()
+        }
+        self = kept
+        return removed
+    }
+
     /// Removes every frame and gives the memory back.
     mutating func removeAll() {
         storage?.deallocate()
