@@ -93,7 +93,7 @@ extension HandshakeMachine {
     }
 
     /// Another place is another path.
-    private mutating func moved(_ peer: PeerMachine, to endpoint: Endpoint, now: Instant) {
+    mutating func moved(_ peer: PeerMachine, to endpoint: Endpoint, now: Instant) {
         peer.endpoint = endpoint
         peer.pathMTU = nil
         peer.interfaceMTU = nil
@@ -123,14 +123,15 @@ extension HandshakeMachine {
     }
 
     private mutating func retired(_ index: ReceiverIndex, now: Now) {
+        defer { release(index) }
         guard let peer = owner(of: index) else { return }
         peer.pairs.removeAll { $0.localIndex == index }
-        release(index)
         updateState(of: peer, now: now.instant)
     }
 
     /// The lanes hold no pair any more, and neither does this side.
     private mutating func erased(now: Now) {
+        releaseRemoved()
         for peer in peers {
             for pair in peer.pairs { release(pair.localIndex) }
             peer.pairs.removeAll()
@@ -142,10 +143,13 @@ extension HandshakeMachine {
     }
 
     private mutating func sayGoodbye(now: Instant) {
-        for peer in peers where peer.sendingPair(at: now) != nil {
-            // Three times, for nobody acknowledges it.
-            for _ in 0..<3 { act(.control(peer.index, ControlMessage.goodbye(reason: 0).bytes)) }
-        }
+        for peer in peers { sayGoodbye(to: peer, now: now) }
+    }
+
+    mutating func sayGoodbye(to peer: PeerMachine, now: Instant) {
+        guard peer.sendingPair(at: now) != nil else { return }
+        // Three times, for nobody acknowledges it.
+        for _ in 0..<3 { act(.control(peer.index, ControlMessage.goodbye(reason: 0).bytes)) }
     }
 
     private mutating func receiveControl(_ bytes: [UInt8], peer: PeerMachine, pair: ReceiverIndex, now: Now) {

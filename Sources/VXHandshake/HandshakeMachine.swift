@@ -17,7 +17,7 @@ public struct HandshakeMachine: ~Copyable {
     let randomness: HandshakeRandomness
     /// What this node takes, as its handshakes say.
     let features: UInt8
-    let peers: [PeerMachine]
+    var peers: [PeerMachine]
     var state: DurableState
     var cookies = CookieChecker()
     var gate = FloodGate()
@@ -27,7 +27,7 @@ public struct HandshakeMachine: ~Copyable {
     var promotion: Repetition?
     /// An attempt is under way.
     var isPromoting = false
-    private let peerByIndex: [PeerIndex: PeerMachine]
+    private var peerByIndex: [PeerIndex: PeerMachine]
     /// By every key that is or was a peer's.
     private var peerByKey: [PublicKey: PeerMachine] = [:]
     private var storeNumber: UInt64 = 0
@@ -93,12 +93,15 @@ public struct HandshakeMachine: ~Copyable {
 
     /// Schedules the first initiations, spread over the first moments: 5 ms a peer, at most 5 s.
     public mutating func start(now: Instant) {
-        let spread = UInt32(min(peers.count * 5, 5000))
-        for peer in peers {
-            if peer.endpoint != nil { peer.nextInitiation = now + .milliseconds(UInt64(randomness.below(spread))) }
-            tellPorts(of: peer)
-            updateState(of: peer, now: now)
-        }
+        for peer in peers { start(peer, among: peers.count, now: now) }
+    }
+
+    /// Has a peer called for the first time, together with so many others.
+    mutating func start(_ peer: PeerMachine, among count: Int, now: Instant) {
+        let spread = UInt32(min(count * 5, 5000))
+        if peer.endpoint != nil { peer.nextInitiation = now + .milliseconds(UInt64(randomness.below(spread))) }
+        tellPorts(of: peer)
+        updateState(of: peer, now: now)
     }
 
     /// When `handleTimeout` has something to do at the latest; pairs' timers come with their `activity`.
@@ -133,6 +136,12 @@ public struct HandshakeMachine: ~Copyable {
         indexKeys()
     }
 
+    /// After a change of `peers` or of what is remembered of them.
+    mutating func indexPeers() {
+        peerByIndex = Dictionary(uniqueKeysWithValues: peers.map { ($0.index, $0) })
+        indexKeys()
+    }
+
     private mutating func indexKeys() {
         peerByKey = [:]
         for peer in peers { for key in peer.record.retiredKeys { peerByKey[key] = peer } }
@@ -143,9 +152,14 @@ public struct HandshakeMachine: ~Copyable {
         }
     }
 
-    func owner(of index: ReceiverIndex) -> PeerMachine? { owners[index.rawValue] }
+    func owner(of index: ReceiverIndex) -> PeerMachine? {
+        owners[index.rawValue].flatMap { $0.isRemoved ? nil : $0 }
+    }
 
     mutating func release(_ index: ReceiverIndex) { owners[index.rawValue] = nil }
+
+    /// The lanes hold no pair of a removed peer any more.
+    mutating func releaseRemoved() { owners = owners.filter { !$0.value.isRemoved } }
 
     /// An index that no pending or live pair has.
     mutating func allocateIndex(for peer: PeerMachine) -> ReceiverIndex {

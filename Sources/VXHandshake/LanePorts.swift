@@ -31,7 +31,8 @@ struct LanePortChoice {
     var isTranslatedHere = false
     /// The peer said that it is seen elsewhere than where it is.
     var isTranslatedThere = false
-    private let isConfiguredFixed: Bool
+    /// By configuration, or for want of a configured endpoint.
+    var isConfiguredFixed: Bool
     /// Lane 1 first.
     private var watches: [Watch]
     /// The pair that the watches' numbers are about.
@@ -39,7 +40,7 @@ struct LanePortChoice {
 
     /// - Parameters:
     ///   - lanes: how many this node sends on.
-    ///   - isFixed: by configuration, or for want of a configured endpoint.
+    ///   - isFixed: `isConfiguredFixed`.
     init(lanes: UInt8, isFixed: Bool) {
         isConfiguredFixed = isFixed
         watches = Array(repeating: Watch(), count: Int(lanes) - 1)

@@ -3,7 +3,7 @@ import VXWire
 
 /// What the handshake knows of one peer. `HandshakeMachine` drives it; nothing here sends or decides.
 final class PeerMachine {
-    let configuration: HandshakePeer
+    var configuration: HandshakePeer
     var endpoint: Endpoint?
     /// What rotations changed; what of it must survive is on disk.
     var record: PeerRecord
@@ -33,6 +33,8 @@ final class PeerMachine {
     /// When a stale initiation last made us initiate.
     var staleAnswerAt: Instant?
     var reportedState = PeerState.down
+    /// The configuration no longer has it: what the lanes still say of its pairs is of no use.
+    var isRemoved = false
 
     /// From which port each lane is sent to it.
     var ports: LanePortChoice

@@ -17,10 +17,14 @@ public struct RotationSnapshot: Sendable {
     public struct Peer: Sendable {
         /// Its place.
         public let index: PeerIndex
+        /// `publicKey` of the configuration.
+        public let configuredKey: PublicKey
         /// The key it is known by now.
         public let key: PublicKey
         /// The successor that waits for its first session.
         public let pendingKey: PublicKey?
+        /// Keys that it has used before.
+        public let retiredKeys: [PublicKey]
         /// Two different successors were stated.
         public let isContested: Bool
         /// With this node's open rotation; nil without one.
@@ -48,8 +52,10 @@ extension HandshakeMachine {
             peers: peers.map { peer in
                 RotationSnapshot.Peer(
                     index: peer.index,
+                    configuredKey: peer.configuration.publicKey,
                     key: peer.record.key,
                     pendingKey: peer.record.pendingKey,
+                    retiredKeys: peer.record.retiredKeys,
                     isContested: peer.record.isFrozen,
                     progress: progress(of: peer),
                     generation: peer.psk.generation,
