@@ -114,7 +114,10 @@ let package = Package(
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
         .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXWire"]),
         .testTarget(name: "VXRuntimeTests", dependencies: ["VXRuntime", "VXWire"]),
-        .testTarget(name: "VXDaemonTests", dependencies: ["VXDaemon", "VXHandshake", "VXCrypto", "VXWire"]),
+        .testTarget(
+            name: "VXDaemonTests",
+            dependencies: ["VXDaemon", "VXRuntime", "VXConfig", "VXDataPlane", "VXHandshake", "VXCrypto", "VXWire"]
+        ),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -4,7 +4,7 @@ import VXWire
 import Yams
 
 /// Reads a configuration file: everything that is wrong with it at once, or a value that nothing is wrong with.
-public struct ConfigurationLoader {
+public struct ConfigurationLoader: Sendable {
     /// Accept the keys of `keys-example/`.
     public var allowExampleKeys = false
     /// Accept a state directory that a reboot empties.
