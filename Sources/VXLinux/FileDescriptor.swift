@@ -5,8 +5,8 @@ public struct FileDescriptor: ~Copyable, Sendable {
     /// The number.
     public let rawValue: CInt
 
-    /// Takes ownership.
+    /// Takes ownership; a negative number stands for none.
     public init(owning rawValue: CInt) { self.rawValue = rawValue }
 
-    deinit { close(rawValue) }
+    deinit { if rawValue >= 0 { close(rawValue) } }
 }

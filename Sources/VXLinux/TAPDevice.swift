@@ -34,6 +34,15 @@ public struct TAPDevice: ~Copyable {
         self.name = name
     }
 
+    /// Stands where there is no device: nothing is read, and every write fails.
+    public static var absent: TAPDevice { TAPDevice(absent: ()) }
+
+    private init(absent: Void) {
+        descriptor = FileDescriptor(owning: -1)
+        name = ""
+        offloads = []
+    }
+
     /// Asks for less and less until the kernel agrees; without any offload frames simply come one by one.
     private static func negotiate(_ number: CInt, wanted: TAPOffloads) -> TAPOffloads {
         var candidate = wanted.contains(.checksum) ? wanted : []
@@ -64,7 +73,7 @@ public struct TAPDevice: ~Copyable {
     }
 
     /// Whether somebody removed the device: nothing can be read or written any more.
-    public var isGone: Bool { vx_tun_is_attached(descriptor.rawValue) == 0 }
+    public var isGone: Bool { descriptor.rawValue >= 0 && vx_tun_is_attached(descriptor.rawValue) == 0 }
 
     /// Reads one frame or super-frame to `frame`; the ten bytes before it take its vnet header.
     /// - Returns: the frame's length, or nil when nothing waits or the device is gone.
@@ -72,6 +81,7 @@ public struct TAPDevice: ~Copyable {
     public func readFrame(into frame: UnsafeMutableRawPointer, size: Int) -> Int? {
         let start = frame - VirtioNetHeader.length
         let number = descriptor.rawValue
+        guard number >= 0 else { return nil }
         let count = retryingInterrupted { read(number, start, size + VirtioNetHeader.length) }
         return count > VirtioNetHeader.length ? count - VirtioNetHeader.length : nil
     }
@@ -84,6 +94,7 @@ public struct TAPDevice: ~Copyable {
     @inline(__always)
     public func writeFrame(pieces: UnsafeRawPointer, count: Int) -> Bool {
         let number = descriptor.rawValue
+        guard number >= 0 else { return false }
         let vectors = pieces.assumingMemoryBound(to: iovec.self)
         return retryingInterrupted { writev(number, vectors, CInt(truncatingIfNeeded: count)) } > 0
     }

@@ -73,6 +73,30 @@ public struct NetworkConfigurator: ~Copyable {
     /// Gives a device an address; one that is there already is no error. An IPv6 address is usable at once: an overlay
     /// that is still connecting would lose its duplicate address detection anyway.
     public func add(_ prefix: IPPrefix, to device: String) throws(NetlinkError) {
+        try withAddress(prefix, of: device) { entry throws(NetlinkError) in
+            if prefix.address.isIPv6 { rtnl_addr_set_flags(entry, UInt32(IFA_F_NODAD)) }
+            let code = rtnl_addr_add(socket, entry, 0)
+            if code < 0, code != -NLE_EXIST {
+                throw NetlinkError("rtnl_addr_add", code: code, "address \(prefix) on device \(device)")
+            }
+        }
+    }
+
+    /// Takes an address from a device; one that is not there is no error.
+    public func remove(_ prefix: IPPrefix, from device: String) throws(NetlinkError) {
+        try withAddress(prefix, of: device) { entry throws(NetlinkError) in
+            let code = rtnl_addr_delete(socket, entry, 0)
+            if code < 0, code != -NLE_NOADDR, code != -NLE_OBJ_NOTFOUND {
+                throw NetlinkError("rtnl_addr_delete", code: code, "address \(prefix) on device \(device)")
+            }
+        }
+    }
+
+    private func withAddress(
+        _ prefix: IPPrefix,
+        of device: String,
+        _ body: (OpaquePointer?) throws(NetlinkError) -> Void
+    ) throws(NetlinkError) {
         let link = try find(device)
         defer { rtnl_link_put(link) }
         let entry = rtnl_addr_alloc()
@@ -82,11 +106,7 @@ public struct NetworkConfigurator: ~Copyable {
         rtnl_addr_set_ifindex(entry, rtnl_link_get_ifindex(link))
         rtnl_addr_set_local(entry, local)
         nl_addr_put(local)
-        if prefix.address.isIPv6 { rtnl_addr_set_flags(entry, UInt32(IFA_F_NODAD)) }
-        let code = rtnl_addr_add(socket, entry, 0)
-        if code < 0, code != -NLE_EXIST {
-            throw NetlinkError("rtnl_addr_add", code: code, "address \(prefix) on device \(device)")
-        }
+        try body(entry)
     }
 
     func find(_ device: String) throws(NetlinkError) -> OpaquePointer {

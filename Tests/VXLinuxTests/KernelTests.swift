@@ -36,6 +36,21 @@ import VXWire
         #expect(SocketAddress(Endpoint(address: global, port: 1, scope: 3)).endpoint.scope == 0)
     }
 
+    @Test("where no device is nothing is read, and every write fails")
+    func absentDevice() {
+        let device = TAPDevice.absent
+        let frame = UnsafeMutableRawPointer.allocate(byteCount: 2048, alignment: 64)
+        defer { frame.deallocate() }
+        frame.initializeMemory(as: UInt8.self, repeating: 0, count: 2048)
+        var piece = iovec(iov_base: frame, iov_len: 60)
+        let (read, isWritten) = (
+            device.readFrame(into: frame + 64, size: 1024), device.writeFrame(pieces: &piece, count: 1)
+        )
+        let isGone = device.isGone
+        #expect(read == nil && !isWritten)
+        #expect(!isGone, "nobody has removed it")
+    }
+
     @Test("numeric names resolve, a name that cannot exist says why")
     func names() throws {
         let found = try NameLookup.endpoint(of: "127.0.0.1", port: 5).get()
