@@ -113,7 +113,7 @@ let package = Package(
         ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
         .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXWire"]),
-        .testTarget(name: "VXRuntimeTests", dependencies: ["VXRuntime", "VXWire"]),
+        .testTarget(name: "VXRuntimeTests", dependencies: ["VXRuntime", "VXLinux", "VXWire"]),
         .testTarget(
             name: "VXDaemonTests",
             dependencies: ["VXDaemon", "VXRuntime", "VXConfig", "VXDataPlane", "VXHandshake", "VXCrypto", "VXWire"]

@@ -16,10 +16,14 @@ struct ConfigurationOptions: ParsableArguments {
     @Flag(help: "Accept a state directory that a reboot empties.")
     var allowVolatileState = false
 
-    func load() throws -> NodeConfiguration {
+    var loader: ConfigurationLoader {
         var loader = ConfigurationLoader()
         loader.allowExampleKeys = allowExampleKeys
         loader.allowVolatileState = allowVolatileState
+        return loader
+    }
+
+    func load() throws -> NodeConfiguration {
         do {
             return try loader.load(path: file)
         } catch {
@@ -49,7 +53,8 @@ struct Up: AsyncParsableCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         let logger = Logger(label: "vxseal")
         do {
-            try await Gateway(configuration: configuration, logger: logger).run()
+            let source = ConfigurationSource(loader: options.loader, path: options.file)
+            try await Gateway(configuration: configuration, source: source, logger: logger).run()
         } catch {
             throw CommandFailure("error: \(error)")
         }

@@ -7,7 +7,8 @@ public struct Root: AsyncParsableCommand {
         commandName: "vxseal",
         abstract: "An encrypted VXLAN gateway: a userspace VTEP that seals frames between nodes.",
         subcommands: [
-            GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Status.self,
+            GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Reload.self,
+            Status.self,
             Peers.self, FDB.self, Rotate.self, Demo.self, DemoTraffic.self,
         ]
     )

@@ -37,6 +37,11 @@ public struct AdminClient: Sendable {
         try await ask("POST", "/v1/fdb/flush", body: JSONEncoder().encode(request))
     }
 
+    /// Has the configuration read again; thousands of devices may have to be made.
+    public func reload() async throws -> ReloadReply {
+        try await ask("POST", "/v1/reload", body: Data("{}".utf8), timeout: .minutes(5))
+    }
+
     /// Starts a new handshake with one peer or all.
     public func rotateSession(peer: String?) async throws -> RotateSessionReply {
         try await ask("POST", "/v1/rotate/session", body: JSONEncoder().encode(RotateSessionRequest(peer: peer)))
@@ -66,7 +71,12 @@ public struct AdminClient: Sendable {
         try await ask("POST", "/v1/rotate/forget", body: JSONEncoder().encode(RotatePeerRequest(peer: peer)))
     }
 
-    private func ask<Reply: Decodable>(_ method: String, _ path: String, body: Data? = nil) async throws -> Reply {
+    private func ask<Reply: Decodable>(
+        _ method: String,
+        _ path: String,
+        body: Data? = nil,
+        timeout: TimeAmount = .seconds(10)
+    ) async throws -> Reply {
         guard let url = URL(httpURLWithSocketPath: socket, uri: path) else {
             throw Failure(description: "\(socket) is no path of a socket; name it with --socket")
         }
@@ -78,7 +88,7 @@ public struct AdminClient: Sendable {
         }
         let response: HTTPClientResponse
         do {
-            response = try await Self.http.execute(request, timeout: .seconds(10))
+            response = try await Self.http.execute(request, timeout: timeout)
         } catch {
             let cause = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) } ?? "\(error)"
             throw Failure(

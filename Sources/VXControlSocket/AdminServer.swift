@@ -10,6 +10,8 @@ public protocol AdminBackend: Sendable {
     func forwardingDatabase() async -> FDBReply
     /// Forgets learned entries, and answers what is left.
     func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply
+    /// Reads the configuration again and takes it into use, or refuses it whole.
+    func reload() async -> ReloadReply
     /// Starts a new handshake with one peer or all; nil when no sealed peer has that name.
     func rotateSession(peer: String?) async -> RotateSessionReply?
     /// Where the rotations stand.
@@ -37,6 +39,7 @@ extension StatusReply: ResponseEncodable {}
 extension FDBReply: ResponseEncodable {}
 extension RotateSessionReply: ResponseEncodable {}
 extension RotationReply: ResponseEncodable {}
+extension ReloadReply: ResponseEncodable {}
 
 /// The admin API: versioned JSON over HTTP on a UNIX socket. Who may open the socket may do all of it, so the socket is
 /// its owner's alone: the daemon runs under umask 177, which makes it 0600 from the moment it exists.
@@ -64,6 +67,7 @@ public struct AdminServer: Service {
                 try await backend.flushForwardingDatabase(wanted)
             }
         }
+        router.post("v1/reload") { _, _ in await backend.reload() }
         router.post("v1/rotate/session") { request, context in
             let wanted = try await request.decode(as: RotateSessionRequest.self, context: context)
             guard let reply = await backend.rotateSession(peer: wanted.peer) else {

@@ -12,13 +12,14 @@ extension Backend {
     func rotationStatus() async -> RotationReply {
         let snapshot = await runtime.rotationSnapshot()
         let page = ledger.current
+        let roster = roster.current
         var reply = RotationReply(
             publicKey: snapshot.publicKey.base64,
             open: snapshot.rotation.map {
                 RotationReply.Open(oldKey: $0.oldKey.base64, newKey: $0.newKey.base64, endsAt: $0.endsAt)
             },
             peers: snapshot.peers.map { peer in
-                let name = configuration.peers[Int(peer.index.rawValue)].name
+                let name = roster.name(of: peer.index)
                 return RotationReply.Peer(
                     name: name,
                     publicKey: peer.key.base64,
@@ -28,7 +29,7 @@ extension Backend {
                     mend: peer.isContested ? RotationLog.mend(name) : nil,
                     pskGeneration: peer.generation,
                     isRotatingPSK: peer.isRotatingPSK,
-                    measured: page?.peers[peer.index].map { measure($0, peer: peer.index) }
+                    measured: page?.peers[peer.index].map { measure($0, peer: peer.index, of: roster) }
                 )
             }
         )
@@ -37,7 +38,7 @@ extension Backend {
         return reply
     }
 
-    private func measure(_ mark: RotationLedger.Mark, peer: PeerIndex) -> RotationReply.Measured {
+    private func measure(_ mark: RotationLedger.Mark, peer: PeerIndex, of roster: Roster) -> RotationReply.Measured {
         let entry = runtime.board[peer]
         let losses = entry?.losses ?? StatusBoard.Losses()
         let before = mark.losses.received + mark.losses.sent
@@ -46,36 +47,32 @@ extension Backend {
             isFinished: mark.finishedAt != nil,
             isSettled: mark.finishedAt != nil && entry?.isSettled ?? false,
             seconds: (mark.finishedAt ?? Clocks.bootTime()).since(mark.startedAt).seconds,
-            sentFrames: sentFrames(to: peer) - mark.sentFrames,
+            sentFrames: roster.sentFrames(to: peer) - mark.sentFrames,
             lost: after > before ? after - before : 0
         )
     }
 
-    private func sentFrames(to peer: PeerIndex) -> UInt64 {
-        counters.reduce(0) { $0 + $1[Int(peer.rawValue)].sentFrames }
-    }
-
     private func begin(_ kind: RotationLedger.Kind, _ peers: [PeerIndex], old: PublicKey?) {
+        let roster = roster.current
         ledger.begin(
             kind,
             oldKey: old,
             peers: peers.map { index in
                 let losses = runtime.board[index]?.losses ?? StatusBoard.Losses()
-                return (index, sentFrames(to: index), losses)
+                return (index, roster.sentFrames(to: index), losses)
             }
         )
     }
 
-    private var sealedPeers: [PeerIndex] {
-        configuration.peers.indices.filter { configuration.peers[$0].sealed != nil }.map { PeerIndex(UInt16($0)) }
+    private var sealedPeers: [(index: PeerIndex, configuration: PeerConfiguration)] {
+        roster.current.orderedPeers.filter { $0.configuration.sealed != nil }
     }
 
     private func sealedPeer(_ name: String) throws(AdminRefusal) -> PeerIndex {
-        let found = sealedPeers.first { configuration.peers[Int($0.rawValue)].name == name }
-        guard let found else {
+        guard let found = sealedPeers.first(where: { $0.configuration.name == name }) else {
             throw AdminRefusal("no sealed peer is called \(name); see them with: vxseal peers")
         }
-        return found
+        return found.index
     }
 
     private func check(_ outcome: RotationOutcome) throws(AdminRefusal) {
@@ -85,7 +82,7 @@ extension Backend {
     func rotateIdentity(overlapSeconds: UInt64) async throws(AdminRefusal) -> RotationReply {
         let before = await runtime.rotationSnapshot()
         // The page is opened first, or a quick peer would finish before it.
-        if before.rotation == nil { begin(.identity, sealedPeers, old: before.publicKey) }
+        if before.rotation == nil { begin(.identity, sealedPeers.map(\.index), old: before.publicKey) }
         try check(await runtime.rotateIdentity(overlap: .seconds(overlapSeconds)))
         return await rotationStatus()
     }

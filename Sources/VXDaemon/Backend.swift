@@ -9,12 +9,9 @@ import VXWire
 
 /// Answers the admin API from counters and the status board; it never waits for a lane.
 struct Backend: AdminBackend {
-    let configuration: NodeConfiguration
+    let roster: RosterBoard
     let runtime: Runtime
-    let tables: [NetworkTables]
-    /// By lane, then by peer.
-    let counters: [[PeerCounters]]
-    let mtus: [Int]
+    let reloader: Reloader
     let devices: DeviceBoard
     let listen: [String]
     let steering: FlowSteering
@@ -25,49 +22,56 @@ struct Backend: AdminBackend {
     func status() async -> StatusReply {
         let now = Clocks.bootTime()
         let rotations = await runtime.rotationSnapshot()
+        let roster = roster.current
+        let lanes = roster.counters.count
         let keys = Dictionary(uniqueKeysWithValues: rotations.peers.map { ($0.index, $0.key) })
         return StatusReply(
-            node: configuration.node,
+            node: roster.configuration.node,
             publicKey: rotations.publicKey.base64,
             listen: listen,
             cipher: cipher.rawValue,
-            lanes: counters.count,
-            steering: counters.count > 1 ? steering.rawValue : nil,
+            lanes: lanes,
+            steering: lanes > 1 ? steering.rawValue : nil,
             handovers: runtime.handovers,
             offloads: Dictionary(
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
             ),
             uptimeSeconds: now.since(startedAt).seconds,
-            networks: configuration.networks.indices.map(network(at:)),
-            peers: configuration.peers.indices.map { peer(at: $0, key: keys[PeerIndex(UInt16($0))], now: now) },
+            networks: roster.orderedNetworks.map { status(of: $1, at: $0) },
+            peers: roster.orderedPeers.map { status(of: $1, at: $0, of: roster, key: keys[$0], now: now) },
             drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
         )
     }
 
-    private func network(at place: Int) -> NetworkStatus {
-        let network = configuration.networks[place]
-        let usage = tables[place].forwarding.usage
+    private func status(of entry: Roster.Network, at place: Int) -> NetworkStatus {
+        let network = entry.configuration
+        let usage = entry.tables.forwarding.usage
         let device = devices[place]
         var status = NetworkStatus(
             vni: network.vni.rawValue,
             mode: network.mode.rawValue,
             device: network.device,
-            mtu: mtus[place],
+            mtu: entry.mtu,
             fdb: .init(learned: usage.learned, limit: usage.limit, refused: usage.refused, frozen: usage.frozen)
         )
         status.bridge = network.bridge
         status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
         status.deviceRestarts = device.restarts
-        status.neighbors = tables[place].neighbors.map { table in
+        status.neighbors = entry.tables.neighbors.map { table in
             let usage = table.usage
             return .init(known: usage.known, answered: usage.answered, refused: usage.refused)
         }
         return status
     }
 
-    private func peer(at place: Int, key: PublicKey?, now: Instant) -> PeerStatus {
-        let peer = configuration.peers[place]
-        let entry = runtime.board[PeerIndex(UInt16(place))]
+    private func status(
+        of peer: PeerConfiguration,
+        at index: PeerIndex,
+        of roster: Roster,
+        key: PublicKey?,
+        now: Instant
+    ) -> PeerStatus {
+        let entry = runtime.board[index]
         var status = PeerStatus(
             name: peer.name,
             publicKey: key?.base64,
@@ -75,8 +79,8 @@ struct Backend: AdminBackend {
             endpoint: (entry?.endpoint ?? peer.endpoint)?.configured,
             state: peer.sealed == nil ? "plaintext" : entry?.state.rawValue ?? "down"
         )
-        for lane in counters {
-            let traffic = lane[place]
+        for lane in roster.counters {
+            let traffic = lane[Int(index.rawValue)]
             status.received.datagrams += traffic.receivedDatagrams
             status.received.frames += traffic.receivedFrames
             status.received.bytes += traffic.receivedBytes
@@ -104,13 +108,14 @@ struct Backend: AdminBackend {
 
     func forwardingDatabase() async -> FDBReply {
         let now = Clocks.bootTime()
-        let entries = zip(configuration.networks, tables).flatMap { network, tables in
-            tables.forwarding.rows(now: now).sorted { $0.address.rawValue < $1.address.rawValue }.map { row in
+        let roster = roster.current
+        let entries = roster.orderedNetworks.flatMap { _, network in
+            network.tables.forwarding.rows(now: now).sorted { $0.address.rawValue < $1.address.rawValue }.map { row in
                 let isLocal = row.peer == ForwardingDatabase.localDevice
                 return FDBReply.Entry(
-                    vni: network.vni.rawValue,
+                    vni: network.configuration.vni.rawValue,
                     mac: row.address.description,
-                    peer: isLocal ? nil : configuration.peers[Int(row.peer.rawValue)].name,
+                    peer: isLocal ? nil : roster.name(of: row.peer),
                     kind: "\(row.kind)",
                     ageSeconds: row.lastSeen.map { now.since($0).seconds }
                 )
@@ -120,36 +125,35 @@ struct Backend: AdminBackend {
     }
 
     func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply {
+        let roster = roster.current
         var peer: PeerIndex?
         if let name = request.peer {
-            guard let place = configuration.peers.firstIndex(where: { $0.name == name }) else {
-                throw AdminRefusal("no peer has the name \(name); see them with: vxseal peers")
-            }
-            peer = PeerIndex(UInt16(place))
+            peer = roster.index(of: name)
+            if peer == nil { throw AdminRefusal("no peer has the name \(name); see them with: vxseal peers") }
         }
         let address = request.mac.flatMap { MACAddress($0) }
         if let text = request.mac, address == nil {
             throw AdminRefusal("`\(text)` is no MAC address; write it as 02:00:00:00:00:07")
         }
-        if let vni = request.vni, !configuration.networks.contains(where: { $0.vni.rawValue == vni }) {
+        if let vni = request.vni, !roster.configuration.networks.contains(where: { $0.vni.rawValue == vni }) {
             throw AdminRefusal("no network has VNI \(vni); see them with: vxseal status")
         }
-        for (network, tables) in zip(configuration.networks, tables)
-        where request.vni == nil || network.vni.rawValue == request.vni {
-            tables.forwarding.flush(peer: peer, address: address)
-            if address == nil { tables.neighbors?.flush(peer: peer) }
+        for case let network? in roster.networks
+        where request.vni == nil || network.configuration.vni.rawValue == request.vni {
+            network.tables.forwarding.flush(peer: peer, address: address)
+            if address == nil { network.tables.neighbors?.flush(peer: peer) }
         }
         return await forwardingDatabase()
     }
 
     func rotateSession(peer name: String?) async -> RotateSessionReply? {
-        let places = configuration.peers.indices.filter { place in
-            configuration.peers[place].sealed != nil && (name == nil || configuration.peers[place].name == name)
-        }
-        guard name == nil || !places.isEmpty else { return nil }
-        for place in places { runtime.rekey(PeerIndex(UInt16(place))) }
-        return RotateSessionReply(peers: places.map { configuration.peers[$0].name })
+        let peers = roster.current.orderedPeers.filter { $1.sealed != nil && (name == nil || $1.name == name) }
+        guard name == nil || !peers.isEmpty else { return nil }
+        for (index, _) in peers { runtime.rekey(index) }
+        return RotateSessionReply(peers: peers.map(\.configuration.name))
     }
+
+    func reload() async -> ReloadReply { await reloader.reload() }
 }
 
 /// Who decides on which lane a frame of this node leaves.

@@ -15,7 +15,12 @@ final class DeviceBoard: Sendable {
     init(networks: Int) { entries = Mutex(Array(repeating: Entry(), count: networks)) }
 
     /// A copy of a network's entry, by the network's place.
-    subscript(network: Int) -> Entry { entries.withLock { $0[network] } }
+    subscript(network: Int) -> Entry { entries.withLock { network < $0.count ? $0[network] : Entry() } }
 
-    func update(_ network: Int, _ change: (inout Entry) -> Void) { entries.withLock { change(&$0[network]) } }
+    func update(_ network: Int, _ change: (inout Entry) -> Void) {
+        entries.withLock { entries in
+            while entries.count <= network { entries.append(Entry()) }
+            change(&entries[network])
+        }
+    }
 }

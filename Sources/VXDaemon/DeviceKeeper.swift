@@ -17,19 +17,21 @@ import VXWire
 ///
 /// All of it happens on one thread, which sleeps until a lane or the kernel (RTNLGRP_LINK) has something to say.
 final class DeviceKeeper: Service, @unchecked Sendable {
-    private let maker: DeviceMaker
+    private var maker: DeviceMaker
     private let lanes: Int
     private let runtime: Runtime
     private let losses: Mailbox<DeviceLoss>
     private let board: DeviceBoard
     private let logger: Logger
-    private let networks: [NetworkConfiguration]
+    private let orders: Mailbox<DeviceOrder>
 
     // The thread's own.
     private let monitor: LinkMonitor
     private let descriptor: FileDescriptor
     private let stopping: WakeUp
     private let events: EventLoop
+    /// By place; nil where no network is.
+    private var networks: [NetworkConfiguration?]
     private var states: [State]
     /// Interface indices of devices, bridges and ports whose changes matter.
     private var watched: Set<Int> = []
@@ -52,7 +54,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
     private static let mostCorrections = 10
 
     private enum Token: UInt64 {
-        case losses, links, stop
+        case losses, links, orders, stop
     }
 
     /// Puts the devices, which exist by now, into their bridges.
@@ -71,6 +73,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         self.board = board
         self.logger = logger
         networks = maker.configuration.networks
+        orders = try Mailbox()
         states = networks.map { _ in State() }
         // Before the bridges are joined: nothing may happen unseen in between.
         monitor = try LinkMonitor()
@@ -79,13 +82,16 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         events = try EventLoop()
         try events.add(losses.wakeUp.descriptor, token: Token.losses.rawValue)
         try events.add(descriptor, token: Token.links.rawValue)
+        try events.add(orders.wakeUp.descriptor, token: Token.orders.rawValue)
         try events.add(stopping.descriptor, token: Token.stop.rawValue)
         for place in networks.indices { try joinBridge(place, mayMake: true) }
     }
 
     @discardableResult
     private func joinBridge(_ place: Int, mayMake: Bool) throws -> Bool {
-        guard let bridge = try maker.join(networks[place], mayMake: mayMake) else { return false }
+        guard let network = networks[place], let bridge = try maker.join(network, mayMake: mayMake) else {
+            return false
+        }
         states[place].bridge = bridge.index
         states[place].isOwnBridge = bridge.alias == maker.alias
         return true
@@ -118,7 +124,13 @@ final class DeviceKeeper: Service, @unchecked Sendable {
                 switch Token(rawValue: ready[place]) {
                 case .losses: readLosses()
                 case .links: if readChanges() { hasChanged = true }
-                case .stop, nil: return
+                case .orders:
+                    orders.wakeUp.clear()
+                    for order in orders.takeAll() { obey(order) }
+                    hasChanged = true
+                case .stop, nil:
+                    for order in orders.close() { order.answer([]) }
+                    return
                 }
             }
             for place in networks.indices where states[place].isLost {
@@ -128,14 +140,87 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         }
     }
 
+    // MARK: - Reloads
+
+    /// Carries an order out, soon.
+    /// - Returns: what could not be done, for people; it is tried again where that makes sense.
+    func carryOut(
+        released: [Int] = [],
+        taken: [DeviceOrder.Taken] = [],
+        configuration: NodeConfiguration? = nil
+    ) async -> [String] {
+        await withCheckedContinuation { continuation in
+            let order = DeviceOrder(released: released, taken: taken, configuration: configuration) {
+                continuation.resume(returning: $0)
+            }
+            if !orders.post(order) { order.answer([]) }
+        }
+    }
+
+    private func obey(_ order: DeviceOrder) {
+        // What the lanes noticed before is about the networks that were.
+        readLosses()
+        if let configuration = order.configuration { maker.configuration = configuration }
+        for place in order.released {
+            networks[place] = nil
+            states[place] = State()
+            board.update(place) { $0 = DeviceBoard.Entry() }
+        }
+        var failures: [String] = []
+        for taken in order.taken {
+            while networks.count <= taken.place {
+                networks.append(nil)
+                states.append(State())
+            }
+            let former = networks[taken.place]
+            networks[taken.place] = taken.network
+            do {
+                if let former {
+                    try adjust(taken, former: former)
+                } else {
+                    states[taken.place].isLost = taken.isMissing
+                    if !taken.isMissing { try joinBridge(taken.place, mayMake: true) }
+                }
+            } catch {
+                failures.append("device \(taken.network.device): \(error)")
+            }
+        }
+        order.answer(failures)
+    }
+
+    /// Changes what can be changed of a device that goes on.
+    private func adjust(_ taken: DeviceOrder.Taken, former: NetworkConfiguration) throws {
+        // One that is lost is made as it is to be.
+        guard !states[taken.place].isLost else { return }
+        let network = taken.network
+        let netlink = try NetworkConfigurator()
+        if let mtu = taken.mtu { try netlink.change(network.device, mtu: mtu) }
+        for address in network.addresses where !former.addresses.contains(address) {
+            try netlink.add(address, to: network.device)
+        }
+        for address in former.addresses where !network.addresses.contains(address) {
+            try netlink.remove(address, from: network.device)
+        }
+        // Whether it is kept out of its bridge is judged anew.
+        if network.allowMixedBridge, states[taken.place].apart != nil {
+            states[taken.place].apart = nil
+            states[taken.place].bridge = nil
+            board.update(taken.place) { $0.isKeptApart = false }
+        }
+    }
+
+    // MARK: - Losses
+
     private func readLosses() {
         losses.wakeUp.clear()
         for loss in losses.takeAll() where loss.generation == board[loss.network].restarts {
+            // A lane may have noticed what a reload removed.
+            guard loss.network < networks.count, let network = networks[loss.network] else { continue }
             // Every lane tells of it; the first counts.
             if !states[loss.network].isLost {
                 logger.warning(
                     "somebody removed a device; it is made again",
-                    metadata: ["device": "\(networks[loss.network].device)"]
+                    metadata: ["device": "\(network.device)"]
                 )
             }
             states[loss.network].isLost = true
@@ -147,12 +232,14 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         guard let changes = monitor.read() else { return true }
         return changes.contains { change in
             watched.contains(change.index) || watched.contains(change.master)
-                || networks.contains { $0.device == change.name || $0.bridge == change.name }
+                || networks.contains { network in
+                    network.map { $0.device == change.name || $0.bridge == change.name } ?? false
+                }
         }
     }
 
     private func makeAgain(_ place: Int) -> Bool {
-        let network = networks[place]
+        guard let network = networks[place] else { return false }
         do {
             var queues = OwnedArray<TAPDevice>()
             _ = try maker.make(network, lanes: lanes, queues: &queues)
@@ -194,11 +281,11 @@ final class DeviceKeeper: Service, @unchecked Sendable {
     }
 
     private func look(at place: Int, links: [Link], netlink: borrowing NetworkConfigurator) {
-        let network = networks[place]
+        guard let network = networks[place] else { return }
         // Its lanes will tell, if it is gone.
         guard let device = links.first(where: { $0.name == network.device && $0.kind == "tun" }) else { return }
         watched.formUnion([device.index, device.master])
-        correctAddress(of: device, place: place, netlink: netlink)
+        correctAddress(of: device, network, place: place, netlink: netlink)
         if network.mode == .sealed, !network.allowMixedBridge {
             keepApart(device, place: place, links: links, netlink: netlink)
         }
@@ -206,8 +293,13 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         join(device, place: place, links: links)
     }
 
-    private func correctAddress(of device: Link, place: Int, netlink: borrowing NetworkConfigurator) {
-        let wanted = maker.address(of: networks[place])
+    private func correctAddress(
+        of device: Link,
+        _ network: NetworkConfiguration,
+        place: Int,
+        netlink: borrowing NetworkConfigurator
+    ) {
+        let wanted = maker.address(of: network)
         guard let found = device.address, found != wanted, states[place].corrections < Self.mostCorrections else {
             return
         }
@@ -252,7 +344,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
     }
 
     private func join(_ device: Link, place: Int, links: [Link]) {
-        guard let wanted = networks[place].bridge else { return }
+        guard let wanted = networks[place]?.bridge else { return }
         let bridge = links.first { $0.name == wanted }
         if let bridge { watched.insert(bridge.index) }
         if let bridge, device.master == bridge.index {
@@ -275,4 +367,25 @@ final class DeviceKeeper: Service, @unchecked Sendable {
             )
         }
     }
+}
+
+/// What a reload asks of the keeper.
+struct DeviceOrder: Sendable {
+    /// A network that is new or has changed.
+    struct Taken: Sendable {
+        let place: Int
+        let network: NetworkConfiguration
+        /// The device's new MTU, where that has changed.
+        var mtu: Int?
+        /// The device could not be made yet.
+        var isMissing = false
+    }
+
+    /// Places whose networks go: their devices are no longer looked after.
+    let released: [Int]
+    let taken: [Taken]
+    /// What the node runs with from now on; nil where that is yet to come.
+    let configuration: NodeConfiguration?
+    /// Takes what could not be done.
+    let answer: @Sendable ([String]) -> Void
 }

@@ -19,7 +19,7 @@ extension OffloadConfiguration {
 /// Makes the TAP devices of a node's networks. They last as long as their queues are open: the kernel removes them with the
 /// daemon, however it ends.
 struct DeviceMaker {
-    let configuration: NodeConfiguration
+    var configuration: NodeConfiguration
     /// What the devices' MAC addresses come from: see `DeviceKeyFile`.
     let addressKey: PublicKey
 
@@ -108,6 +108,27 @@ struct DeviceMaker {
             guard mayMake else { return nil }
             try netlink.makeBridge(name, address: address(for: "bridge \(name)", vni: 0), alias: alias)
         }
+        let bridge = try bridge(of: network, netlink)
+        try netlink.join(network.device, asTunnelPortOf: name)
+        return bridge
+    }
+
+    /// Whether the network's device may join its bridge, as far as that is there.
+    /// - Parameter leaving: devices that will be gone.
+    /// - Throws: when it may not.
+    func checkBridge(of network: NetworkConfiguration, leaving: Set<String>) throws {
+        guard let name = network.bridge else { return }
+        let netlink = try NetworkConfigurator()
+        guard netlink.link(name) != nil else { return }
+        _ = try bridge(of: network, netlink, leaving: leaving)
+    }
+
+    private func bridge(
+        of network: NetworkConfiguration,
+        _ netlink: borrowing NetworkConfigurator,
+        leaving: Set<String> = []
+    ) throws -> Link {
+        let name = network.bridge ?? ""
         guard let bridge = netlink.link(name), bridge.kind == "bridge" else {
             throw StartError(
                 "`\(name)` of VNI \(network.vni) is no bridge; name one, or a device that does not exist yet"
@@ -116,7 +137,7 @@ struct DeviceMaker {
         if network.mode == .sealed, !network.allowMixedBridge {
             let ports = BridgeMixing.plaintextPorts(
                 of: bridge.index,
-                links: try netlink.links(),
+                links: try netlink.links().filter { !leaving.contains($0.name) },
                 plaintextDevices: plaintextDevices
             )
             if let port = ports.first {
@@ -126,15 +147,15 @@ struct DeviceMaker {
                 )
             }
         }
-        try netlink.join(network.device, asTunnelPortOf: name)
         return bridge
     }
 
     /// Removes the bridges that this node made, unless somebody else has ports in them.
-    func removeBridges() {
+    /// - Parameter kept: those that stay.
+    func removeBridges(except kept: Set<String> = []) {
         guard let netlink = try? NetworkConfigurator(), let links = try? netlink.links() else { return }
         let devices = Set(configuration.networks.map(\.device))
-        for name in Set(configuration.networks.compactMap(\.bridge)) {
+        for name in Set(configuration.networks.compactMap(\.bridge)).subtracting(kept) {
             guard let bridge = links.first(where: { $0.name == name }), bridge.alias == alias,
                 !links.contains(where: { $0.master == bridge.index && !devices.contains($0.name) })
             else { continue }

@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import ServiceLifecycle
 import VXConfig
+import VXCrypto
 import VXHandshake
 import VXLinux
 import VXRuntime
@@ -9,7 +10,7 @@ import VXWire
 
 /// Looks the peers' names up: when the node starts, and again as long as a peer can't be reached.
 struct EndpointResolver: Service {
-    let peers: [(index: PeerIndex, name: EndpointName)]
+    let roster: RosterBoard
     let runtime: Runtime
     let logger: Logger
 
@@ -20,12 +21,15 @@ struct EndpointResolver: Service {
         try? await cancelWhenGracefulShutdown {
             var complaints = LogInterval<String>()
             while !Task.isCancelled {
-                for peer in peers where runtime.board[peer.index]?.state != .established {
-                    guard let error = await lookUp(peer), complaints.allows(peer.name.host, now: Clocks.bootTime())
+                for (index, peer) in roster.current.orderedPeers {
+                    guard let name = peer.endpointName, let key = peer.sealed?.publicKey,
+                        runtime.board[index]?.state != .established,
+                        let error = await lookUp(name, of: index, key),
+                        complaints.allows(name.host, now: Clocks.bootTime())
                     else { continue }
                     logger.warning(
                         "a peer's name is not found",
-                        metadata: ["name": "\(peer.name.host)", "error": "\(error)"]
+                        metadata: ["name": "\(name.host)", "error": "\(error)"]
                     )
                 }
                 try await Task.sleep(for: Self.pause)
@@ -34,8 +38,7 @@ struct EndpointResolver: Service {
     }
 
     /// Why it was not found, if it was not.
-    private func lookUp(_ peer: (index: PeerIndex, name: EndpointName)) async -> String? {
-        let name = peer.name
+    private func lookUp(_ name: EndpointName, of peer: PeerIndex, _ key: PublicKey) async -> String? {
         let result = await withCheckedContinuation { continuation in
             // getaddrinfo blocks; it has a thread of its own.
             Thread.detachNewThread {
@@ -44,7 +47,7 @@ struct EndpointResolver: Service {
         }
         switch result {
         case .success(let endpoint):
-            runtime.resolved(peer.index, to: endpoint)
+            runtime.resolved(peer, key, to: endpoint)
             return nil
         case .failure(let error): return error.text
         }

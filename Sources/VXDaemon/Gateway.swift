@@ -15,6 +15,7 @@ import VXWire
 /// A node: puts devices, sockets, threads and the admin API together, and takes them apart again.
 public struct Gateway {
     private let configuration: NodeConfiguration
+    private let source: ConfigurationSource
     private let logger: Logger
 
     /// How many lanes this node runs.
@@ -24,13 +25,18 @@ public struct Gateway {
     private static let mostAutomaticLanes = 4
 
     /// From a validated configuration.
-    public init(configuration: NodeConfiguration, logger: Logger) {
+    /// - Parameters:
+    ///   - configuration: what the node starts with.
+    ///   - source: where that was read from, for reloads.
+    ///   - logger: the log.
+    public init(configuration: NodeConfiguration, source: ConfigurationSource, logger: Logger) {
         self.configuration = configuration
+        self.source = source
         self.logger = logger
         lanes = configuration.lanes ?? min(ProcessInfo.processInfo.activeProcessorCount, Self.mostAutomaticLanes)
     }
 
-    /// Runs the node until SIGTERM or SIGINT, then says goodbye to the peers and removes what it made.
+    /// Runs the node until SIGTERM or SIGINT, and reloads the configuration at SIGHUP; then says goodbye to the peers and removes what it made.
     /// - Throws: when it cannot start; nothing is left behind then.
     public func run() async throws {
         ProcessHardening.apply()
@@ -43,8 +49,6 @@ public struct Gateway {
         umask(0o177)
         try removeDeadSocket()
 
-        let tables = try configuration.networks.map { try NetworkTables($0, of: configuration) }
-        let counters = (0..<lanes).map { _ in configuration.peers.map { _ in PeerCounters() } }
         let addressKey = try DeviceKeyFile(stateDirectory: configuration.stateDirectory).key(
             for: configuration.identity.publicKey
         )
@@ -52,19 +56,18 @@ public struct Gateway {
         let losses = try Mailbox<DeviceLoss>()
         let deviceBoard = DeviceBoard(networks: configuration.networks.count)
         let mtus = configuration.networks.map(devices.mtu(of:))
+        let roster = RosterBoard(try Roster(starting: configuration, lanes: lanes, mtus: mtus))
         let ledger = RotationLedger()
         let cipher = try chooseCipher()
         let (runtime, isSteered) = try makeRuntime(
-            tables: tables,
-            counters: counters,
+            roster: roster,
             devices: devices,
-            mtus: mtus,
             cipher: cipher,
             ledger: ledger,
             losses: losses
         )
         // Bridges outlive this process: whatever it made goes with it, also when the start fails from here on.
-        defer { devices.removeBridges() }
+        defer { DeviceMaker(configuration: roster.current.configuration, addressKey: addressKey).removeBridges() }
         let keeper = try DeviceKeeper(
             maker: devices,
             lanes: lanes,
@@ -73,12 +76,19 @@ public struct Gateway {
             board: deviceBoard,
             logger: logger
         )
-        let backend = Backend(
-            configuration: configuration,
+        let reloader = Reloader(
+            source: source,
+            roster: roster,
             runtime: runtime,
-            tables: tables,
-            counters: counters,
-            mtus: mtus,
+            keeper: keeper,
+            addressKey: addressKey,
+            ledger: ledger,
+            logger: logger
+        )
+        let backend = Backend(
+            roster: roster,
+            runtime: runtime,
+            reloader: reloader,
             devices: deviceBoard,
             listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.configured),
             steering: isSteered ? .ebpf : .kernel,
@@ -91,9 +101,7 @@ public struct Gateway {
             metadata: ["node": "\(configuration.node)", "publicKey": "\(configuration.identity.publicKey)"]
         )
         let resolver = EndpointResolver(
-            peers: configuration.peers.enumerated().compactMap { place, peer in
-                peer.endpointName.map { (PeerIndex(UInt16(place)), $0) }
-            },
+            roster: roster,
             runtime: runtime,
             logger: logger
         )
@@ -103,7 +111,7 @@ public struct Gateway {
                     .init(service: server),
                     .init(service: resolver, successTerminationBehavior: .ignore),
                     .init(
-                        service: PeerWatch(configuration: configuration, board: runtime.board, logger: logger),
+                        service: PeerWatch(roster: roster, board: runtime.board, logger: logger),
                         successTerminationBehavior: .ignore
                     ),
                     .init(
@@ -111,7 +119,8 @@ public struct Gateway {
                         successTerminationBehavior: .ignore
                     ),
                     .init(service: keeper, successTerminationBehavior: .ignore),
-                    .init(service: TableSweep(tables: tables), successTerminationBehavior: .ignore),
+                    .init(service: TableSweep(roster: roster), successTerminationBehavior: .ignore),
+                    .init(service: HangupReload(reloader: reloader), successTerminationBehavior: .ignore),
                     .init(
                         service: RuntimeService(runtime: runtime),
                         successTerminationBehavior: .gracefullyShutdownGroup
@@ -152,10 +161,8 @@ public struct Gateway {
     }
 
     private func makeRuntime(
-        tables: [NetworkTables],
-        counters: [[PeerCounters]],
+        roster: RosterBoard,
         devices: DeviceMaker,
-        mtus: [Int],
         cipher: BulkCipher.Provider,
         ledger: RotationLedger,
         losses: Mailbox<DeviceLoss>
@@ -183,6 +190,7 @@ public struct Gateway {
             )
         }
         let found = opener.probe(ports)
+        let start = roster.current
         let runtime = try Runtime(
             machine: HandshakeMachine(
                 identity: configuration.identity,
@@ -190,24 +198,18 @@ public struct Gateway {
                 name: configuration.node,
                 lanes: UInt8(lanes),
                 features: found.packets.features,
-                peers: handshakePeers(),
+                peers: start.orderedPeers.compactMap { start.handshakePeer($0.index) },
                 state: loaded.state,
                 lastTimestamp: timestamps.floor
             ),
             handshakeSockets: handshakeSockets,
-            topologies: topologies(
-                tables: tables,
-                counters: counters,
-                mtus: mtus,
-                offloads: found.packets,
-                cipher: cipher
-            ),
+            topologies: topologies(of: start, offloads: found.packets, cipher: cipher),
             ports: ports,
-            services: services(timestamps: timestamps, store: store, ledger: ledger),
+            services: services(timestamps: timestamps, store: store, ledger: ledger, roster: roster),
             losses: losses,
             board: StatusBoard(
                 endpoints: Dictionary(
-                    uniqueKeysWithValues: configuration.peers.enumerated().map { (PeerIndex(UInt16($0)), $1.endpoint) }
+                    uniqueKeysWithValues: start.orderedPeers.map { ($0.index, $0.configuration.endpoint) }
                 )
             ),
             offloads: found.board
@@ -215,37 +217,19 @@ public struct Gateway {
         return (runtime, isSteered)
     }
 
-    private func handshakePeers() -> [HandshakePeer] {
-        configuration.peers.enumerated().compactMap { place, peer in
-            peer.sealed.map { sealed in
-                HandshakePeer(
-                    index: PeerIndex(UInt16(place)),
-                    publicKey: sealed.publicKey,
-                    presharedKey: sealed.presharedKey,
-                    endpoint: peer.endpoint,
-                    fixedPorts: configuration.sourcePorts == .fixed
-                        || peer.endpoint == nil && peer.endpointName == nil,
-                    roaming: peer.roaming,
-                    acceptSuccessors: peer.acceptSuccessors,
-                    keepalive: peer.keepalive
-                )
-            }
-        }
-    }
-
     private func services(
         timestamps: TimestampReservation,
         store: StateFile,
-        ledger: RotationLedger
+        ledger: RotationLedger,
+        roster: RosterBoard
     ) -> HandshakeServices {
-        let names = configuration.peers.map(\.name)
         let logger = logger
         let log = RotationLog(logger: logger, ledger: ledger)
         let complaints = Mutex(LogInterval<String>())
         return HandshakeServices(
             timestamps: timestamps,
             store: store,
-            notify: { peer, notice in log.note(notice, peer: peer, names: names) },
+            notify: { peer, notice in log.note(notice, peer: peer, roster: roster.current) },
             complain: { what, why in
                 guard complaints.withLock({ $0.allows(what + why, now: Clocks.bootTime()) }) else { return }
                 logger.error("\(what)", metadata: ["error": "\(why)"])
@@ -269,57 +253,19 @@ public struct Gateway {
 
     /// What each lane is told: the same, but for the peers' counters, which are a lane's own.
     private func topologies(
-        tables: [NetworkTables],
-        counters: [[PeerCounters]],
-        mtus: [Int],
+        of roster: Roster,
         offloads: PacketOffloads,
         cipher: BulkCipher.Provider
-    ) throws -> [LaneTopology] {
-        let places = Dictionary(
-            uniqueKeysWithValues: configuration.peers.enumerated().map { ($1.name, PeerIndex(UInt16($0))) }
-        )
-        var networks: [NetworkDefinition] = []
-        for (place, network) in configuration.networks.enumerated() {
-            networks.append(
-                NetworkDefinition(
-                    vni: network.vni,
-                    mode: network.mode == .sealed ? .sealed : .plaintext,
-                    learning: network.learning,
-                    forwardLinkLocal: network.forwardLinkLocal,
-                    copyDSCP: network.copyDscp,
-                    vlans: network.vlans,
-                    // Ethernet header and two tags beside what the MTU counts.
-                    maximumFrame: mtus[place] + 14 + 8,
-                    members: configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap {
-                        places[$0.name]
-                    },
-                    forwarding: tables[place].forwarding,
-                    flood: network.flood == .all ? .all : .none,
-                    limiter: tables[place].limiter,
-                    neighbors: tables[place].neighbors
-                )
-            )
-        }
-        let bindings = configuration.peers.map { peer in
-            peer.allow.map {
-                PeerBinding(PeerAllowance(macs: $0.macs, prefixes: $0.prefixes, router: $0.router))
-            }
-        }
-        return counters.map { counters in
-            let peers = configuration.peers.indices.map { place in
-                let peer = configuration.peers[place]
-                return PeerDefinition(
-                    isPlaintext: peer.sealed == nil,
-                    endpoint: peer.endpoint,
-                    roaming: peer.roaming,
-                    counters: counters[place],
-                    binding: bindings[place]
-                )
-            }
-            return LaneTopology(
+    ) -> [LaneTopology] {
+        let networks = roster.networks.compactMap(\.self).map(roster.definition(of:))
+        return (0..<lanes).map { lane in
+            LaneTopology(
                 threads: lanes,
                 networks: networks,
-                peers: peers,
+                peers: roster.peers.enumerated().compactMap { place, peer in
+                    peer.map { roster.definition(of: $0, index: PeerIndex(UInt16(place)), lane: lane) }
+                },
+                peerCapacity: roster.peerCapacity,
                 offloads: offloads,
                 cipher: cipher,
                 busyPoll: configuration.busyPoll

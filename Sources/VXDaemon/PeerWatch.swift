@@ -8,7 +8,7 @@ import VXWire
 
 /// Tells the log when a peer's session begins, and when a peer has not answered for a while and what to look at.
 struct PeerWatch: Service {
-    let configuration: NodeConfiguration
+    let roster: RosterBoard
     let board: StatusBoard
     let logger: Logger
 
@@ -17,18 +17,26 @@ struct PeerWatch: Service {
 
     /// What was last said of a peer.
     private struct Standing {
+        let name: String
         var isEstablished = false
         var since: Instant
         var isNamed = false
     }
 
     func run() async throws {
-        let sealed = configuration.peers.indices.filter { configuration.peers[$0].sealed != nil }
-        let start = Clocks.bootTime()
-        var standings = [Standing](repeating: Standing(since: start), count: configuration.peers.count)
+        var standings: [PeerIndex: Standing] = [:]
         while await pause() {
             let now = Clocks.bootTime()
-            for place in sealed { look(at: place, &standings[place], now: now) }
+            let peers = roster.current.orderedPeers
+            let known = standings
+            standings = [:]
+            for (index, peer) in peers {
+                guard peer.sealed != nil else { continue }
+                var standing = Standing(name: peer.name, since: now)
+                if let before = known[index], before.name == peer.name { standing = before }
+                look(at: index, &standing, now: now)
+                standings[index] = standing
+            }
         }
     }
 
@@ -37,13 +45,13 @@ struct PeerWatch: Service {
         await cancelWhenGracefulShutdown { (try? await Task.sleep(for: .seconds(1))) != nil }
     }
 
-    private func look(at place: Int, _ standing: inout Standing, now: Instant) {
-        guard let entry = board[PeerIndex(UInt16(place))] else { return }
-        let name = configuration.peers[place].name
+    private func look(at index: PeerIndex, _ standing: inout Standing, now: Instant) {
+        guard let entry = board[index] else { return }
+        let name = standing.name
         let endpoint = entry.endpoint.map(\.description)
         let isEstablished = entry.state == .established
         if isEstablished != standing.isEstablished {
-            standing = Standing(isEstablished: isEstablished, since: now)
+            standing = Standing(name: name, isEstablished: isEstablished, since: now)
             guard isEstablished else { return }
             logger.info("session established", metadata: ["peer": "\(name)", "endpoint": "\(endpoint ?? "unknown")"])
         } else if !isEstablished, !standing.isNamed, now.since(standing.since) >= Self.patience, let endpoint {

@@ -56,6 +56,9 @@ final class RotationLedger: Sendable {
         }
     }
 
+    /// The peer is gone, and its index may be another's.
+    func forget(_ peer: PeerIndex) { rotation.withLock { $0?.peers[peer] = nil } }
+
     /// A copy of the page.
     var current: Rotation? { rotation.withLock { $0 } }
 }

@@ -15,8 +15,8 @@ final class RotationLog: Sendable {
         self.ledger = ledger
     }
 
-    func note(_ notice: RotationNotice, peer: PeerIndex?, names: [String]) {
-        let name = peer.map { names[Int($0.rawValue)] } ?? "this node"
+    func note(_ notice: RotationNotice, peer: PeerIndex?, roster: Roster) {
+        let name = peer.map(roster.name(of:)) ?? "this node"
         let metadata: Logger.Metadata = ["peer": "\(name)"]
         switch notice {
         case .successorAccepted(let key):

@@ -18,7 +18,7 @@ final class HandshakeLoop: @unchecked Sendable {
     private let eventsUnderLoad: EventLoop
     private let services: HandshakeServices
     /// The largest datagram that the lanes make.
-    private let largestDatagram: Int
+    private var largestDatagram: Int
     private var established: Set<PeerIndex> = []
     private var nextRouteCheck = Instant(nanoseconds: 0)
     private var nextActivitySample = Instant(nanoseconds: 0)
@@ -54,7 +54,7 @@ final class HandshakeLoop: @unchecked Sendable {
         machine: consuming HandshakeMachine,
         sockets: consuming OwnedArray<UDPSocket>,
         services: HandshakeServices,
-        largestDatagram: Int,
+        largestFrame: Int,
         board: StatusBoard
     ) throws(SystemCallError) {
         let mailbox = try Mailbox<HandshakeMessage>()
@@ -74,7 +74,7 @@ final class HandshakeLoop: @unchecked Sendable {
         self.machine = machine
         self.sockets = sockets
         self.services = services
-        self.largestDatagram = largestDatagram
+        largestDatagram = Self.largestDatagram(of: largestFrame)
         self.board = board
     }
 
@@ -106,7 +106,7 @@ final class HandshakeLoop: @unchecked Sendable {
         }
         for lane in lanes { lane.post(.stop) }
         // Whoever asked too late still gets an answer.
-        for message in mailbox.takeAll() { if case .ask(let body) = message { body(self) } }
+        for message in mailbox.close() { if case .ask(let body) = message { body(self) } }
     }
 
     private func waitingTime() -> Int {
@@ -166,7 +166,9 @@ final class HandshakeLoop: @unchecked Sendable {
             case .retired(let index): retired(index)
             case .clockJumped: erase()
             case .rekey(let peer): tell(.rekeyRequested(peer))
-            case .resolved(let peer, let endpoint): tell(.endpointResolved(peer, endpoint))
+            case .resolved(let peer, let key, let endpoint):
+                // The name was looked up for a while: by now the index may be another peer's.
+                if machine.configuredKey(of: peer) == key { tell(.endpointResolved(peer, endpoint)) }
             case .ask(let body): body(self)
             case .stop:
                 tell(.shutdown)
@@ -320,6 +322,18 @@ final class HandshakeLoop: @unchecked Sendable {
         }
         return false
     }
+
+    /// On the handshake thread: takes over what a reload changed. The lanes know the new peers by now, and know the removed
+    /// ones still.
+    func apply(_ change: HandshakeChange, largestFrame: Int) {
+        largestDatagram = Self.largestDatagram(of: largestFrame)
+        established.subtract(change.removed)
+        machine.apply(change, now: now())
+        carryOut()
+    }
+
+    /// The largest datagram that holds such a frame.
+    private static func largestDatagram(of frame: Int) -> Int { frame + VTEP.headroom + VTEP.tailroom }
 
     // MARK: - Rotations
 

@@ -12,6 +12,8 @@ public struct LaneTopology: Sendable {
     public let networks: [NetworkDefinition]
     /// By peer index.
     public let peers: [PeerDefinition]
+    /// How many peers there may be before the networks are told anew.
+    public let peerCapacity: Int
     /// Which ways of handling many packets as one are in use.
     public let offloads: PacketOffloads
     /// Who computes the AEAD; every lane has a context of its own.
@@ -24,6 +26,7 @@ public struct LaneTopology: Sendable {
         threads: Int,
         networks: [NetworkDefinition],
         peers: [PeerDefinition],
+        peerCapacity: Int? = nil,
         offloads: PacketOffloads = PacketOffloads(),
         cipher: BulkCipher.Provider = .libsodium,
         busyPoll: Interval = .seconds(0)
@@ -33,6 +36,7 @@ public struct LaneTopology: Sendable {
         self.offloads = offloads
         self.networks = networks
         self.peers = peers
+        self.peerCapacity = peerCapacity ?? peers.count
         self.cipher = cipher
     }
 }
@@ -96,6 +100,7 @@ final class Lane: @unchecked Sendable {
             threads: topology.threads,
             networks: topology.networks,
             peers: topology.peers,
+            peerCapacity: topology.peerCapacity,
             cipher: try Self.cipher(topology.cipher),
             offloads: topology.offloads,
             drops: drops
@@ -174,6 +179,7 @@ final class Lane: @unchecked Sendable {
     private func obey(now: Instant) -> Bool {
         mailbox.wakeUp.clear()
         takeHandedOver(now: now)
+        var isStopping = false
         for command in mailbox.takeAll() {
             switch command {
             case .install(let parameters):
@@ -207,18 +213,38 @@ final class Lane: @unchecked Sendable {
                 vtep.tryOwnPort(towards: peer, count: count, now: now)
             case .setDevice(let network, let queue):
                 setDevice(network, queue)
+            case .reconfigure(let change):
+                reconfigure(change)
             case .stop:
-                flush()
-                return false
+                isStopping = true
             }
             flush()
         }
-        return true
+        if isStopping { refuse(mailbox.close()) }
+        return !isStopping
+    }
+
+    /// The lane ends: whoever waits for it to pass on waits no more.
+    private func refuse(_ commands: [LaneCommand]) {
+        for command in commands { if case .reconfigure(let change) = command { change.acknowledge() } }
+    }
+
+    /// Takes over what a reload changed, between two batches.
+    private func reconfigure(_ change: LaneChange) {
+        flush()
+        writeDelivered()
+        vtep.apply(change.topology)
+        if change.closesPlaintext { ports.closePlaintext() }
+        let former = change.topology.networks.filter { $0.definition == nil }.map {
+            QueueHandover(ports.takeDevice($0.place), generation: 0)
+        }
+        for (network, queue) in change.queues { setDevice(network, queue) }
+        change.acknowledge(former)
     }
 
     /// Somebody removed a device: whoever makes it again is told, and frames for it are dropped until then.
     private func loseDevice(_ network: Int) {
-        guard ports.devices[network].isGone else { return }
+        guard network < ports.devices.count, ports.devices[network].isGone else { return }
         ports.forgetDevice(network)
         losses.post(DeviceLoss(network: network, generation: ports.generations[network]))
     }
@@ -323,6 +349,8 @@ final class Lane: @unchecked Sendable {
     }
 
     private func readPlaintext(_ socket: Int, now: Instant) {
+        // A reload may have closed it since it was ready.
+        guard socket < ports.plaintext.count else { return }
         for _ in 0..<Self.callsPerTurn {
             let count = receiving.receive(on: ports.plaintext[socket])
             for place in 0..<count {

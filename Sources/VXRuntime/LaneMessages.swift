@@ -1,3 +1,5 @@
+import Synchronization
+import VXCrypto
 import VXDataPlane
 import VXLinux
 import VXWire
@@ -19,6 +21,8 @@ enum LaneCommand: Sendable {
     case tryOwnPort(PeerIndex, count: Int)
     /// A device that was removed was made again: this is the lane's queue of it.
     case setDevice(network: Int, QueueHandover)
+    /// Networks and peers change; the lane says when it has passed on.
+    case reconfigure(LaneChange)
     case stop
 }
 
@@ -30,8 +34,8 @@ enum HandshakeMessage: Sendable {
     /// The clocks jumped apart: the lane has erased its pairs.
     case clockJumped
     case rekey(PeerIndex)
-    /// The configured name of a peer stands for this address now.
-    case resolved(PeerIndex, Endpoint)
+    /// The configured name of the peer with this configured key stands for this address now.
+    case resolved(PeerIndex, PublicKey, Endpoint)
     /// Something to be asked of the machine on its own thread.
     case ask(@Sendable (HandshakeLoop) -> Void)
     case stop
@@ -53,6 +57,52 @@ final class QueueHandover: @unchecked Sendable {
     func take() -> TAPDevice? {
         let queue = queue.take()
         return queue
+    }
+}
+
+/// What a reload asks of one lane.
+final class LaneChange: Sendable {
+    let topology: TopologyChange
+    /// The lane's queues of the devices of new networks, by the networks' places.
+    let queues: [(network: Int, queue: QueueHandover)]
+    /// No network is plaintext any more, and no plaintext port stays open.
+    let closesPlaintext: Bool
+    private let barrier: LaneBarrier
+
+    init(
+        _ topology: TopologyChange,
+        queues: [(network: Int, queue: QueueHandover)],
+        closesPlaintext: Bool,
+        barrier: LaneBarrier
+    ) {
+        self.topology = topology
+        self.queues = queues
+        self.closesPlaintext = closesPlaintext
+        self.barrier = barrier
+    }
+
+    /// The lane has passed on, or has ended.
+    /// - Parameter queues: its queues of the devices that go.
+    func acknowledge(_ queues: [QueueHandover] = []) { barrier.pass(queues) }
+}
+
+/// Tells when every lane has passed on, and gathers what they have let go.
+final class LaneBarrier: Sendable {
+    private let state: Mutex<(left: Int, queues: [QueueHandover])>
+    private let passed: @Sendable ([QueueHandover]) -> Void
+
+    init(lanes: Int, passed: @escaping @Sendable ([QueueHandover]) -> Void) {
+        state = Mutex((lanes, []))
+        self.passed = passed
+    }
+
+    func pass(_ queues: [QueueHandover]) {
+        let all = state.withLock { state -> [QueueHandover]? in
+            state.left -= 1
+            state.queues += queues
+            return state.left == 0 ? state.queues : nil
+        }
+        if let all { passed(all) }
     }
 }
 

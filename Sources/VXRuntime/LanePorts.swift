@@ -80,9 +80,30 @@ public struct LanePorts: ~Copyable {
     /// Listens no more to a device that is gone: its queue would be ready for ever.
     func forgetDevice(_ network: Int) { events.remove(devices[network].descriptor) }
 
-    /// Takes a queue in the place of one whose device is gone.
+    /// The network is gone: gives its queue away. Whoever closes the last one waits until the kernel has removed the device,
+    /// which a lane has no time for.
+    mutating func takeDevice(_ network: Int) -> TAPDevice {
+        var device = TAPDevice.absent
+        guard network < devices.count else { return device }
+        events.remove(devices[network].descriptor)
+        swap(&devices[network], &device)
+        return device
+    }
+
+    /// No plaintext is received or sent any more.
+    mutating func closePlaintext() {
+        plaintext = OwnedArray()
+        senders = OwnedArray()
+        firstIPv6Sender = 0
+    }
+
+    /// Takes a queue in the place of one whose device is gone, or of a new network's.
     mutating func replaceDevice(_ network: Int, by queue: consuming TAPDevice, generation: Int) throws(SystemCallError)
     {
+        while devices.count <= network {
+            devices.append(TAPDevice.absent)
+            generations.append(0)
+        }
         // Closing the old queue takes it out of the event loop.
         devices[network] = queue
         generations[network] = generation

@@ -11,7 +11,7 @@ public final class Runtime: Sendable {
     /// Which offloads are in use.
     public let offloads: OffloadBoard
     private let handshake: HandshakeLoop
-    private let lanes: [Lane]
+    let lanes: [Lane]
 
     /// Prepares the threads; nothing runs yet.
     /// - Parameters:
@@ -40,7 +40,7 @@ public final class Runtime: Sendable {
             machine: machine,
             sockets: handshakeSockets,
             services: services,
-            largestDatagram: (topologies[0].networks.map(\.maximumFrame).max() ?? 1514) + VTEP.headroom + VTEP.tailroom,
+            largestFrame: topologies[0].networks.map(\.maximumFrame).max() ?? 1514,
             board: board
         )
         var lanes: [Lane] = []
@@ -90,8 +90,10 @@ public final class Runtime: Sendable {
     /// Starts a new handshake with a peer. From any thread.
     public func rekey(_ peer: PeerIndex) { handshake.mailbox.post(.rekey(peer)) }
 
-    /// Takes the address that a peer's configured name stands for now. From any thread.
-    public func resolved(_ peer: PeerIndex, to endpoint: Endpoint) { handshake.mailbox.post(.resolved(peer, endpoint)) }
+    /// Takes the address that the configured name of the peer with this configured key stands for now. From any thread.
+    public func resolved(_ peer: PeerIndex, _ key: PublicKey, to endpoint: Endpoint) {
+        handshake.mailbox.post(.resolved(peer, key, endpoint))
+    }
 
     /// Opens a rotation of this node's identity.
     public func rotateIdentity(overlap: Interval) async -> RotationOutcome {
@@ -112,9 +114,11 @@ public final class Runtime: Sendable {
     /// Where the rotations stand.
     public func rotationSnapshot() async -> RotationSnapshot { await ask { $0.rotationSnapshot } }
 
-    private func ask<Answer: Sendable>(_ body: @escaping @Sendable (HandshakeLoop) -> Answer) async -> Answer {
+    func ask<Answer: Sendable>(_ body: @escaping @Sendable (HandshakeLoop) -> Answer) async -> Answer {
         await withCheckedContinuation { continuation in
-            handshake.mailbox.post(.ask { continuation.resume(returning: body($0)) })
+            let isTaken = handshake.mailbox.post(.ask { continuation.resume(returning: body($0)) })
+            // The thread has ended, so that nobody else uses what it had.
+            if !isTaken { continuation.resume(returning: body(handshake)) }
         }
     }
 

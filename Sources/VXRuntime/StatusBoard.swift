@@ -135,6 +135,17 @@ public final class StatusBoard: Sendable {
         }
     }
 
+    /// Shows a new peer under its index, with its configured endpoint.
+    public func add(_ peer: PeerIndex, endpoint: Endpoint?) {
+        entries.withLock { $0[peer] = Entry(endpoint: endpoint) }
+    }
+
+    /// A plaintext peer is elsewhere.
+    public func move(_ peer: PeerIndex, to endpoint: Endpoint?) { update(peer) { $0.endpoint = endpoint } }
+
+    /// Shows a peer no more that is gone.
+    public func remove(_ peer: PeerIndex) { entries.withLock { $0[peer] = nil } }
+
     /// A copy of a peer's entry.
     public subscript(peer: PeerIndex) -> Entry? { entries.withLock { $0[peer] } }
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite struct ScriptTests {
     /// Those through which traffic flows; the longest first.
     static let trafficScripts = [
-        "lanes", "mtu", "rotate", "roaming", "replay", "bridge", "sealed", "plaintext", "refusal", "binding",
+        "lanes", "mtu", "reload", "rotate", "roaming", "replay", "bridge", "sealed", "plaintext", "refusal", "binding",
         "tos", "ipv6", "vmbridge",
     ]
     /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
