@@ -29,7 +29,16 @@ struct Status: AsyncParsableCommand {
         for network in status.networks {
             lines.append("")
             lines.append("network: \(network.vni)")
-            lines.append("  \(network.mode), device \(network.device), MTU \(network.mtu)")
+            lines.append(
+                "  \(network.mode), \(network.device.map { "device \($0)" } ?? "no device"), MTU \(network.mtu)"
+            )
+            if let relay = network.relay {
+                lines.append(
+                    relay.isStopped
+                        ? "  relay: broadcasts STOPPED for 30 s, for they came back: something else joins both sides"
+                        : "  relay: on; stopped for a loop \(relay.stops) times"
+                )
+            }
             let fdb = network.fdb
             lines.append("  stations: \(fdb.learned) learned of \(fdb.limit) at most")
             if fdb.refused > 0 || fdb.frozen > 0 {
@@ -83,6 +92,13 @@ struct Status: AsyncParsableCommand {
         } else {
             lines.append("  state: plaintext VXLAN, not encrypted")
         }
+        if peer.tripwires > 0 {
+            let source = peer.lastTripwireSource.map { ", last from \($0)" } ?? ""
+            lines.append(
+                "  TRIPWIRE: \(peer.tripwires) plaintext datagrams in its name\(source), "
+                    + "\(Terminal.span(peer.lastTripwireSecondsAgo)) ago"
+            )
+        }
         lines.append(
             "  transfer: \(Terminal.bytes(peer.received.bytes)) received, \(Terminal.bytes(peer.sent.bytes)) sent"
         )
@@ -103,9 +119,10 @@ struct Peers: AsyncParsableCommand {
             [
                 peer.name, peer.state, peer.endpoint ?? "-", Terminal.span(peer.keyAgeSeconds),
                 Terminal.bytes(peer.received.bytes), Terminal.bytes(peer.sent.bytes),
+                peer.tripwires > 0 ? "\(peer.tripwires)" : "-",
             ]
         }
-        print(Terminal.table(["PEER", "STATE", "ENDPOINT", "KEY AGE", "RECEIVED", "SENT"], rows))
+        print(Terminal.table(["PEER", "STATE", "ENDPOINT", "KEY AGE", "RECEIVED", "SENT", "TRIPWIRES"], rows))
     }
 }
 

@@ -16,7 +16,7 @@ struct CrossChecks {
             problems.add(root.node, "there is no network", "add one under networks:")
         }
         unique(networks, "vni", "VNI") { $0.vni.description }
-        unique(networks, "device", "device") { $0.device }
+        unique(networks, "device", "device") { $0.hasDevice ? $0.device : nil }
         unique(peers, "name", "peer name") { $0.name }
         unique(peers, "publicKey", "public key") { $0.sealed?.publicKey.base64 }
         unique(peers, "endpoint", "endpoint") { peer in
@@ -37,6 +37,7 @@ struct CrossChecks {
                 )
             }
         }
+        checkSides(networks: networks, peers: peers)
         checkBindings(networks: networks, peers: peers)
         checkBridges(networks)
         if peers.count > 65_000 { problems.add(root.node, "more than 65000 peers", "split the network") }
@@ -80,7 +81,7 @@ struct CrossChecks {
                 )
                 continue
             }
-            let isFitting = (mode == .sealed) == (value.sealed != nil)
+            let isFitting = mode == .mixed || (mode == .sealed) == (value.sealed != nil)
             if !isFitting {
                 problems.add(
                     peer.node.value("networks"),
@@ -88,6 +89,24 @@ struct CrossChecks {
                     "give it a network of its own kind"
                 )
             }
+        }
+    }
+
+    /// In a mixed network plaintext from the address of a keyed peer is a forgery, so no plaintext peer can be there.
+    private func checkSides(networks: [Located<NetworkConfiguration>], peers: [Located<PeerConfiguration>]) {
+        let mixed = Set(networks.filter { $0.value.mode == .mixed }.map(\.value.vni))
+        for peer in peers where peer.value.sealed == nil {
+            guard let endpoint = peer.value.endpoint else { continue }
+            let keyed = peers.first { other in
+                other.value.sealed != nil && other.value.endpoint?.isSameHost(as: endpoint) == true
+                    && !mixed.isDisjoint(with: Set(other.value.networks).intersection(peer.value.networks))
+            }
+            guard let keyed else { continue }
+            problems.add(
+                peer.node.value("endpoint"),
+                "`\(keyed.value.name)`, which has a key, is at the same address in the same mixed network",
+                "keep the one that the peer is now: no peer is both sealed and plaintext"
+            )
         }
     }
 

@@ -32,13 +32,14 @@ private func list(_ name: String, _ values: [some CustomStringConvertible]) -> S
 extension NetworkConfiguration {
     fileprivate var yaml: [String] {
         var lines = [
-            "  - vni: \(vni)", "    device: \"\(device)\"", "    mode: \(mode.rawValue)",
+            "  - vni: \(vni)", "    mode: \(mode.rawValue)", "    relay: \(relay)",
             "    mtu: \(mtu.map(String.init) ?? "auto")", "    vlanHeadroom: \(vlanHeadroom)",
             "    learning: \(learning)", "    fdbLimit: \(fdbLimit)", "    copyDscp: \(copyDscp)",
             "    neighborSuppression: \(neighborSuppression)",
             "    flood: \(flood.rawValue)", "    bumRate: \(bumRate.map(String.init) ?? "unlimited")",
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
+        if hasDevice { lines.append("    device: \"\(device)\"") }
         if let vlans { lines.append("    vlan: [\(TagListReader.text(of: vlans))]") }
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }
         if allowMixedBridge { lines.append("    allowMixedBridge: true") }

@@ -55,6 +55,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
         case sealed
         /// Only standard VXLAN.
         case plaintext
+        /// Sealed with peers that have a key, standard VXLAN with the others.
+        case mixed
     }
 
     /// What of a frame without one known receiver is sent to every peer.
@@ -79,8 +81,12 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var vni: VNI
     /// The TAP device's name, at most 15 bytes.
     public var device: String
+    /// False for a relay for which none is configured: frames only pass between its peers.
+    public var hasDevice = true
     /// How its frames travel.
     public var mode: Mode
+    /// Frames are passed on between sealed and plaintext peers; in a mixed network only.
+    public var relay = false
     /// Addresses of the device.
     public var addresses: [IPPrefix]
     /// The bridge the device joins, which is made if there is none.

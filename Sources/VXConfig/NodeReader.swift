@@ -135,7 +135,7 @@ struct NetworkReader {
                 "use at most 15 bytes, no slash"
             )
         }
-        let mode = reader.parsed("mode", "write sealed or plaintext (mixed is not supported yet)") {
+        let mode = reader.parsed("mode", "write sealed, mixed or plaintext") {
             NetworkConfiguration.Mode(rawValue: $0)
         }
         let addresses = reader.parsedItems("addresses", "write them as 10.98.0.1/24 or fd00::1/64", IPPrefix.init)
@@ -169,13 +169,22 @@ struct NetworkReader {
             )
         }
         let allowMixedBridge = reader.boolean("allowMixedBridge", default: false)
-        reader.unsupported("relay", unless: ["false"])
+        let relay = reader.boolean("relay", default: false)
+        if relay, mode != .mixed {
+            problems.add(
+                reader.value("relay"),
+                "a relay passes frames between sealed and plaintext peers, which only a mixed network has",
+                "write `mode: mixed`, or remove relay"
+            )
+        }
         reader.finish()
         guard let vni, let device else { return nil }
         let value = NetworkConfiguration(
             vni: vni,
             device: device,
+            hasDevice: !relay || reader.value("device") != nil || bridge != nil || !addresses.isEmpty,
             mode: mode ?? .sealed,
+            relay: relay,
             addresses: addresses,
             bridge: bridge,
             allowMixedBridge: allowMixedBridge,

@@ -123,11 +123,9 @@ final class MappingReader {
         }
     }
 
-    /// A field that this version knows and does not act on: any value but the ones that ask for nothing is refused, for a
-    /// setting that is silently ignored is worse than none.
-    func unsupported(_ field: String, unless harmless: Set<String> = []) {
+    /// A field that this version knows and does not act on: a setting that is silently ignored is worse than none.
+    func unsupported(_ field: String) {
         guard let node = value(field) else { return }
-        if let text = node.string, harmless.contains(text) { return }
         problems.add(node, "\(name(field)) is not supported yet in this version", "remove it")
     }
 

@@ -98,12 +98,28 @@ public struct NetworkStatus: Codable, Sendable {
         }
     }
 
+    /// Frames that are passed on between sealed and plaintext peers.
+    public struct Relay: Codable, Sendable {
+        /// Broadcast, multicast and unknown unicast are not passed on for now, since frames came back.
+        public var isStopped: Bool
+        /// How often that was.
+        public var stops: UInt64
+
+        /// From its parts.
+        public init(isStopped: Bool, stops: UInt64) {
+            self.isStopped = isStopped
+            self.stops = stops
+        }
+    }
+
     /// Its identifier.
     public var vni: UInt32
-    /// `sealed` or `plaintext`.
+    /// `sealed`, `mixed` or `plaintext`.
     public var mode: String
-    /// Its TAP device.
-    public var device: String
+    /// Absent where nothing is passed on between peers.
+    public var relay: Relay?
+    /// Its TAP device; absent for a relay without one.
+    public var device: String?
     /// The device's MTU in bytes.
     public var mtu: Int
     /// The bridge that the device is to be a port of, if any.
@@ -118,7 +134,7 @@ public struct NetworkStatus: Codable, Sendable {
     public var neighbors: Neighbors?
 
     /// From its parts.
-    public init(vni: UInt32, mode: String, device: String, mtu: Int, fdb: Forwarding) {
+    public init(vni: UInt32, mode: String, device: String?, mtu: Int, fdb: Forwarding) {
         self.fdb = fdb
         self.vni = vni
         self.mode = mode
@@ -192,6 +208,10 @@ public struct PeerStatus: Codable, Sendable {
     public var reordered: UInt64 = 0
     /// Plaintext that claimed to come from this keyed peer.
     public var tripwires: UInt64 = 0
+    /// Where the last of it came from; absent without.
+    public var lastTripwireSource: String?
+    /// How long ago that was.
+    public var lastTripwireSecondsAgo: Double?
 
     /// With nothing exchanged yet.
     public init(name: String, publicKey: String?, mode: String, endpoint: String?, state: String) {

@@ -50,10 +50,14 @@ struct Backend: AdminBackend {
         var status = NetworkStatus(
             vni: network.vni.rawValue,
             mode: network.mode.rawValue,
-            device: network.device,
+            device: network.hasDevice ? network.device : nil,
             mtu: entry.mtu,
             fdb: .init(learned: usage.learned, limit: usage.limit, refused: usage.refused, frozen: usage.frozen)
         )
+        status.relay = entry.relay.map { relay in
+            let state = relay.state(now: Clocks.bootTime())
+            return .init(isStopped: state.isStopped, stops: state.stops)
+        }
         status.bridge = network.bridge
         status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
         status.deviceRestarts = device.restarts
@@ -87,6 +91,7 @@ struct Backend: AdminBackend {
             status.sent.datagrams += traffic.sentDatagrams
             status.sent.frames += traffic.sentFrames
             status.sent.bytes += traffic.sentBytes
+            status.tripwires += traffic.tripwires
         }
         guard peer.sealed != nil, let entry else { return status }
         let age = entry.establishedAt.map { now.since($0).seconds }
@@ -98,6 +103,10 @@ struct Backend: AdminBackend {
         status.pathMTU = entry.pathMTU
         status.peerLanes = entry.announcedLanes
         status.lanePorts = entry.lanePorts.map(\.rawValue)
+        if let tripwire = entry.tripwire {
+            status.lastTripwireSource = tripwire.source.configured
+            status.lastTripwireSecondsAgo = now.since(tripwire.at).seconds
+        }
         let losses = entry.losses
         status.lost.received = losses.received
         status.lost.sent = losses.sent

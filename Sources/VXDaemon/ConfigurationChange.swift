@@ -145,7 +145,9 @@ struct ConfigurationChange: Sendable {
 
         static let all: [NetworkField] = [
             NetworkField("device", \.device, isRemade: true),
+            NetworkField("device", \.hasDevice, isRemade: true),
             NetworkField("mode", \.mode, isRemade: true),
+            NetworkField("relay", \.relay, isRemade: true),
             NetworkField("bridge", \.bridge, isRemade: true),
             NetworkField("addresses", \.addresses),
             NetworkField("allowMixedBridge", \.allowMixedBridge),

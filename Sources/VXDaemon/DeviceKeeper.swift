@@ -191,7 +191,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
     /// Changes what can be changed of a device that goes on.
     private func adjust(_ taken: DeviceOrder.Taken, former: NetworkConfiguration) throws {
         // One that is lost is made as it is to be.
-        guard !states[taken.place].isLost else { return }
+        guard !states[taken.place].isLost, taken.network.hasDevice else { return }
         let network = taken.network
         let netlink = try NetworkConfigurator()
         if let mtu = taken.mtu { try netlink.change(network.device, mtu: mtu) }
@@ -239,7 +239,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
     }
 
     private func makeAgain(_ place: Int) -> Bool {
-        guard let network = networks[place] else { return false }
+        guard let network = networks[place], network.hasDevice else { return false }
         do {
             var queues = OwnedArray<TAPDevice>()
             _ = try maker.make(network, lanes: lanes, queues: &queues)

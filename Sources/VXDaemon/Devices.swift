@@ -33,7 +33,7 @@ struct DeviceMaker {
     /// The device's MTU: the configured one, or what every peer's underlay carries.
     func mtu(of network: NetworkConfiguration) -> Int {
         if let mtu = network.mtu { return mtu }
-        let overhead = network.mode == .sealed ? Self.sealedOverhead : Self.plaintextOverhead
+        let overhead = network.mode == .plaintext ? Self.plaintextOverhead : Self.sealedOverhead
         let endpoints = configuration.peers.filter { $0.networks.contains(network.vni) }.compactMap(\.endpoint)
         let room = endpoints.map { endpoint in
             (UnderlayRoute.mtu(towards: endpoint) ?? Self.usualMTU) - (endpoint.address.isIPv6 ? 40 : 20)
@@ -60,7 +60,7 @@ struct DeviceMaker {
 
     /// Devices whose frames travel in the clear.
     var plaintextDevices: Set<String> {
-        Set(configuration.networks.filter { $0.mode != .sealed }.map(\.device))
+        Set(configuration.networks.filter { $0.hasDevice && $0.mode != .sealed }.map(\.device))
     }
 
     /// Makes the device at start, with a queue for each lane.
@@ -79,6 +79,10 @@ struct DeviceMaker {
     ///   - queues: where they are added.
     /// - Returns: whether the kernel keeps each flow on one of them.
     func make(_ network: NetworkConfiguration, lanes: Int, queues: inout OwnedArray<TAPDevice>) throws -> Bool {
+        guard network.hasDevice else {
+            for _ in 0..<lanes { queues.append(.absent) }
+            return true
+        }
         let netlink = try NetworkConfigurator()
         if netlink.link(network.device) != nil {
             throw StartError(

@@ -82,6 +82,10 @@ struct DropTally {
         case .invalidPlaintext: "datagrams on the plaintext port that are no VXLAN"
         case .unknownSource: "plaintext VXLAN from an address that is no configured peer's"
         case .plaintextForSealed: "plaintext for a sealed network: somebody is not encrypting, or tries to get in"
+        case .tripwire: "plaintext from the address of a peer that has a key: it does not encrypt, or somebody forges"
+        case .relayStopped:
+            "frames that were passed on came back: something else joins the sealed and the plaintext side, and broadcasts are "
+                + "not passed on for 30 s; see the networks in: vxseal status"
         case .unknownVNI, .vniNotAllowed: "frames for a network that is not configured here, or not for that peer"
         case .loopSuspected: "this node's own address arrives from a peer: two nodes share it, or there is a loop"
         case .macNotAllowed, .exclusiveMAC, .sourceNotAllowed, .arpNotAllowed, .neighborNotAllowed:

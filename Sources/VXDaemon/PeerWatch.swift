@@ -14,6 +14,8 @@ struct PeerWatch: Service {
 
     /// A peer that has no session for so long is named: three handshakes went without answer.
     static let patience = Interval.seconds(15)
+    /// Plaintext in a peer's name is told of once a minute.
+    private static let tripwireInterval = Interval.seconds(60)
 
     /// What was last said of a peer.
     private struct Standing {
@@ -21,6 +23,8 @@ struct PeerWatch: Service {
         var isEstablished = false
         var since: Instant
         var isNamed = false
+        /// When plaintext in its name was last told of.
+        var tripwireToldAt: Instant?
     }
 
     func run() async throws {
@@ -49,15 +53,30 @@ struct PeerWatch: Service {
         guard let entry = board[index] else { return }
         let name = standing.name
         let endpoint = entry.endpoint.map(\.description)
+        if let tripwire = entry.tripwire { tell(of: tripwire, &standing) }
         let isEstablished = entry.state == .established
         if isEstablished != standing.isEstablished {
-            standing = Standing(name: name, isEstablished: isEstablished, since: now)
+            standing.isEstablished = isEstablished
+            standing.since = now
+            standing.isNamed = false
             guard isEstablished else { return }
             logger.info("session established", metadata: ["peer": "\(name)", "endpoint": "\(endpoint ?? "unknown")"])
         } else if !isEstablished, !standing.isNamed, now.since(standing.since) >= Self.patience, let endpoint {
             standing.isNamed = true
             logger.warning("\(Self.advice(endpoint: endpoint))", metadata: ["peer": "\(name)"])
         }
+    }
+
+    private func tell(of tripwire: StatusBoard.Tripwire, _ standing: inout Standing) {
+        if let told = standing.tripwireToldAt, tripwire.at.since(told) < Self.tripwireInterval { return }
+        standing.tripwireToldAt = tripwire.at
+        logger.warning(
+            """
+            tripwire: plaintext VXLAN came from the address of a peer that has a key, and was dropped; somebody forges, or \
+            something there does not encrypt
+            """,
+            metadata: ["peer": "\(standing.name)", "source": "\(tripwire.source)"]
+        )
     }
 
     /// What to look at when a peer does not answer.

@@ -74,7 +74,7 @@ struct PortOpener {
     /// The plaintext ports, when any network is plaintext: a group with a socket for each lane, over which the kernel's own
     /// hash spreads the flows, and each lane's sending sockets.
     func openPlaintext(lanes: inout OwnedArray<LanePorts>) throws(SystemCallError) {
-        guard configuration.networks.contains(where: { $0.mode == .plaintext }) else { return }
+        guard configuration.hasPlaintext else { return }
         for endpoint in plaintextEndpoints {
             _ = try UDPSocket(bind: endpoint, options: options())
             for place in 0..<lanes.count {
@@ -114,7 +114,9 @@ struct PortOpener {
         var sendsRuns = true
         var receivesRuns = true
         for lane in 0..<lanes.count {
-            for place in 0..<lanes[lane].devices.count { taps.formIntersection(lanes[lane].devices[place].offloads) }
+            for place in 0..<lanes[lane].devices.count where !lanes[lane].devices[place].isAbsent {
+                taps.formIntersection(lanes[lane].devices[place].offloads)
+            }
             for place in 0..<lanes[lane].sealed.count {
                 sendsRuns = sendsRuns && lanes[lane].sealed[place].sendsRuns()
                 receivesRuns = receivesRuns && lanes[lane].sealed[place].receivesRuns

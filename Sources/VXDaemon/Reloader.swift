@@ -162,7 +162,7 @@ actor Reloader {
     // MARK: - Devices
 
     private static func names(of plan: ReloadPlan, in old: Roster) -> Set<String> {
-        Set(plan.released.compactMap { old.networks[$0]?.configuration.device })
+        Set(plan.released.compactMap { old.networks[$0]?.configuration }.filter(\.hasDevice).map(\.device))
     }
 
     /// Makes the devices of new networks.
@@ -176,7 +176,7 @@ actor Reloader {
         var late: Set<Int> = []
         for (place, network) in plan.appearing {
             try maker.checkBridge(of: network, leaving: leaving)
-            if leaving.contains(network.device) {
+            if network.hasDevice, leaving.contains(network.device) {
                 late.insert(place)
                 continue
             }

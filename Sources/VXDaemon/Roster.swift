@@ -14,6 +14,8 @@ struct Roster: Sendable {
         var tables: NetworkTables
         /// Nil for any rate.
         var limiter: FloodLimiter?
+        /// Nil without `relay`.
+        var relay: RelayGuard?
         /// The device's.
         var mtu: Int
 
@@ -122,6 +124,7 @@ struct Roster: Sendable {
             configuration: network,
             tables: try tables ?? NetworkTables(contents),
             limiter: limiter,
+            relay: network.relay ? former?.relay ?? RelayGuard() : nil,
             mtu: mtu
         )
     }
@@ -200,7 +203,7 @@ struct Roster: Sendable {
         let configuration = network.configuration
         return NetworkDefinition(
             vni: configuration.vni,
-            mode: configuration.mode == .sealed ? .sealed : .plaintext,
+            mode: configuration.mode.dataPlane,
             learning: configuration.learning,
             forwardLinkLocal: configuration.forwardLinkLocal,
             copyDSCP: configuration.copyDscp,
@@ -211,7 +214,9 @@ struct Roster: Sendable {
             owner: network.tables,
             flood: configuration.flood == .all ? .all : .none,
             limiter: network.limiter,
-            neighbors: network.tables.neighbors
+            neighbors: network.tables.neighbors,
+            relay: network.relay,
+            hasDevice: configuration.hasDevice
         )
     }
 
@@ -239,6 +244,16 @@ struct Roster: Sendable {
             acceptSuccessors: peer.acceptSuccessors,
             keepalive: peer.keepalive
         )
+    }
+}
+
+extension NetworkConfiguration.Mode {
+    var dataPlane: NetworkMode {
+        switch self {
+        case .sealed: .sealed
+        case .plaintext: .plaintext
+        case .mixed: .mixed
+        }
     }
 }
 

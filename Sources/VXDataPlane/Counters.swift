@@ -68,7 +68,7 @@ public struct DropCounters: Sendable {
 
 /// What one lane has exchanged with one peer, over all its sessions.
 public struct PeerCounters: Sendable {
-    @usableFromInline let block = CounterBlock(count: 6)
+    @usableFromInline let block = CounterBlock(count: 7)
 
     /// All at zero.
     public init() {}
@@ -88,6 +88,11 @@ public struct PeerCounters: Sendable {
     public var sentFrames: UInt64 { block[4] }
     /// Bytes of those frames, Ethernet header included.
     public var sentBytes: UInt64 { block[5] }
+
+    /// Plaintext that claimed to come from this keyed peer.
+    public var tripwires: UInt64 { block[6] }
+
+    func countTripwire() { block.add(1, at: 6) }
 
     @inline(__always)
     func countReceivedDatagram() { block.add(1, at: 0) }

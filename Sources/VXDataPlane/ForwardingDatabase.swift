@@ -18,8 +18,8 @@ public struct ForwardingDatabase: @unchecked Sendable {
     private static let window = 16
     /// Ages from here on stand for kinds of entries that never age.
     private static let permanent = UInt64.max - 15
-    /// A station seen on the own device within one second is not learned behind a peer (product.md, forwarding database).
-    /// Its age may be too old by `refresh`.
+    /// A station seen on the own device within one second is not learned behind a peer (product.md, forwarding database), nor
+    /// one of a mixed network's sealed side on its plaintext side, or the other way round. Its age may be too old by `refresh`.
     private static let localHold = Interval.milliseconds(1500)
     /// Ages are written this seldom: for every frame, the memory would bounce between lanes.
     private static let refresh: UInt64 = 500_000_000
@@ -150,6 +150,18 @@ public struct ForwardingDatabase: @unchecked Sendable {
         let word = entries[index].load(ordering: .relaxed)
         // The place may have been given to another station since `find`.
         guard word &>> 16 == address.rawValue else { return nil }
+        return PeerIndex(UInt16(truncatingIfNeeded: word))
+    }
+
+    /// The peer that a learned station was heard from within the last second or so; nil for all others.
+    @inline(__always)
+    func recentHolder(of address: MACAddress, now: Instant) -> PeerIndex? {
+        guard let index = find(address) else { return nil }
+        let age = ages[index].load(ordering: .relaxed)
+        let word = entries[index].load(ordering: .relaxed)
+        guard age < Self.permanent, word &>> 16 == address.rawValue,
+            now.since(Instant(nanoseconds: age)) < Self.localHold
+        else { return nil }
         return PeerIndex(UInt16(truncatingIfNeeded: word))
     }
 

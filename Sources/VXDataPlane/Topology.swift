@@ -6,6 +6,8 @@ public enum NetworkMode: Sendable {
     case sealed
     /// As standard VXLAN (RFC 7348).
     case plaintext
+    /// Sealed to and from peers with a key, standard VXLAN to and from the others; no peer is ever both.
+    case mixed
 }
 
 /// What of a frame without one known receiver is sent to every peer of a network (head-end replication).
@@ -44,6 +46,10 @@ public struct NetworkDefinition: Sendable {
     public let limiter: FloodLimiter?
     /// Who is answered for, shared by all lanes; nil where every question is flooded.
     public let neighbors: NeighborTable?
+    /// Of a mixed network that passes frames between its sealed peers and its plaintext ones, shared by all lanes.
+    public let relay: RelayGuard?
+    /// Frames also come from a device of this node, and go to it.
+    public let hasDevice: Bool
     /// It stands for a place that no network has.
     var isVacant = false
 
@@ -61,8 +67,12 @@ public struct NetworkDefinition: Sendable {
         owner: (any AnyObject & Sendable)? = nil,
         flood: FloodPolicy = .all,
         limiter: FloodLimiter? = nil,
-        neighbors: NeighborTable? = nil
+        neighbors: NeighborTable? = nil,
+        relay: RelayGuard? = nil,
+        hasDevice: Bool = true
     ) {
+        self.relay = relay
+        self.hasDevice = hasDevice
         self.owner = owner
         self.neighbors = neighbors
         self.flood = flood
@@ -127,6 +137,12 @@ struct Network: ~Copyable {
     /// Whether there are `neighbors`, without touching their reference count.
     let suppresses: Bool
     let neighbors: NeighborTable?
+    /// Frames are passed on between sealed and plaintext peers.
+    let relays: Bool
+    /// Of `relay`, which it keeps alive.
+    let loops: LoopWatch?
+    private let relay: RelayGuard?
+    let hasDevice: Bool
     /// The largest IP packet of its device.
     let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
@@ -151,6 +167,10 @@ struct Network: ~Copyable {
         buckets = definition.limiter?.buckets
         neighbors = definition.neighbors
         suppresses = definition.neighbors != nil
+        relay = definition.relay
+        relays = definition.relay != nil
+        loops = definition.relay?.watch
+        hasDevice = definition.hasDevice
         // `maximumFrame` counts the Ethernet header and two tags.
         largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)
@@ -202,6 +222,8 @@ struct Peer: ~Copyable {
     var waiting = WaitingQueue()
     /// When the handshake thread was last asked for a session, in nanoseconds since boot; 0 for never.
     var askedAt: UInt64 = 0
+    /// When it was last told of plaintext that claims to come from the peer.
+    var tripwireToldAt: Instant?
 
     init(_ definition: PeerDefinition) {
         isPlaintext = definition.isPlaintext

@@ -65,7 +65,8 @@ extension VTEP {
         let place = Int(session.pointee.peer.rawValue)
         let bytes = UnsafeRawBufferPointer(start: frame, count: count)
         let largest = peers[place].largestFrame
-        let answer = answers.room > 0 && delivered.room > 0 && mayAnswer(now: now) ? answers.take() : nil
+        let answer =
+            answers.room > 0 && delivered.room > 0 && relayed.room > 0 && mayAnswer(now: now) ? answers.take() : nil
         let output = (answer ?? spareAnswer) + Self.answerHeadroom
         switch PacketTooBig.remedy(for: bytes, largestFrame: largest, output: output) {
         case .fragment:
@@ -87,10 +88,26 @@ extension VTEP {
             drops.count(.tooBig)
             guard answer != nil else { return }
             answersLeft -= 1
+            if let origin = cursor.origin { return tell(output, count: length, network: network, behind: origin) }
             _ = delivered.append(output, count: length, network: network, offload: VirtioNetHeader())
         case .drop:
             drops.count(.tooBig)
         }
+    }
+
+    /// Tells a station behind the peer that a relayed packet came from.
+    private mutating func tell(_ frame: UnsafeMutableRawPointer, count: Int, network: Int, behind peer: PeerIndex) {
+        relayed.append(
+            RelayedFrame(
+                frame: frame,
+                count: count,
+                network: network,
+                offload: VirtioNetHeader(),
+                origin: nil,
+                target: peer,
+                toPlaintext: peers[Int(peer.rawValue)].isPlaintext
+            )
+        )
     }
 
     /// A vnet header stands before a frame that is written to a device.

@@ -137,7 +137,7 @@ extension VTEP {
         let network = networkByVNI.find(UInt64(vni))
         guard network >= 0 else { return drops.count(.unknownVNI) }
         let peer = session.pointee.peer
-        guard networks[network].mode == .sealed, networks[network].admits(peer) else {
+        guard networks[network].mode != .plaintext, networks[network].admits(peer) else {
             return drops.count(.vniNotAllowed)
         }
         accept(
@@ -192,13 +192,12 @@ extension VTEP {
         let vni = UInt32(bigEndian: datagram.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) &>> 8
         let network = networkByVNI.find(UInt64(vni))
         guard network >= 0 else { return drops.count(.unknownVNI) }
-        if networks[network].mode == .sealed { return drops.count(.plaintextForSealed) }
         let place = plaintextPeers.find(source.placeKey)
-        guard place >= 0, peers[place].endpoint?.isSameHost(as: source) == true else {
-            return drops.count(.unknownSource)
-        }
+        let isPeer = place >= 0 && peers[place].endpoint?.isSameHost(as: source) == true
         let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
-        guard networks[network].admits(peer) else { return drops.count(.vniNotAllowed) }
+        guard isPeer, networks[network].mode != .sealed, networks[network].admits(peer) else {
+            return refusePlaintext(from: source, network: network, isPeer: isPeer, now: now)
+        }
         peers[place].counters.countReceivedDatagram()
         accept(
             datagram + VXLANHeader.length,
@@ -224,7 +223,7 @@ extension VTEP {
         return false
     }
 
-    /// Passes an admitted frame to the network's device, never to another peer (split horizon).
+    /// Passes an admitted frame to the network's device, and to another peer only through `relay` (split horizon).
     @inline(__always)
     private mutating func accept(
         _ frame: UnsafeMutableRawPointer,
@@ -260,10 +259,16 @@ extension VTEP {
         {
             return drops.count(reason)
         }
+        if networks[network].mode == .mixed, isHeldElsewhere(source, than: peer, network: network, now: now) {
+            if destination.isMulticast { networks[network].loops?.noteReturn(now: now) }
+            return drops.count(.loopSuspected)
+        }
         if networks[network].learning {
             switch networks[network].forwarding.learn(source, from: peer, now: now) {
             case .known, .refused: break
-            case .localStation: return drops.count(.loopSuspected)
+            case .localStation:
+                if destination.isMulticast { networks[network].loops?.noteReturn(now: now) }
+                return drops.count(.loopSuspected)
             case .foreign: return drops.count(.exclusiveMAC)
             case .frozen: return drops.count(.macFlap)
             }
@@ -277,11 +282,18 @@ extension VTEP {
         }
         peers[Int(peer.rawValue)].counters.countReceivedFrame(bytes: count)
         var checksum = isPartial ? FrameCoalescer.Checksum.partial : .complete
-        if networks[network].mode == .plaintext, let packet, Self.holdsPseudoHeaderSum(frame, packet: packet) {
+        var isSuperFrame = false
+        if peers[Int(peer.rawValue)].isPlaintext, let packet, Self.holdsPseudoHeaderSum(frame, packet: packet) {
             checksum = .partial
-            if packet.isTCP, packet.end &- packet.network > networks[network].largestPacket {
-                return deliverSuperFrame(frame, count: count, network: network, packet: packet)
-            }
+            isSuperFrame = packet.isTCP && packet.end &- packet.network > networks[network].largestPacket
+        }
+        if networks[network].relays {
+            let offload = offload(of: packet, checksum: checksum, isSuperFrame: isSuperFrame, network: network)
+            guard relay(frame, count: count, network: network, offload: offload, from: peer, now: now) else { return }
+        }
+        guard networks[network].hasDevice else { return }
+        if isSuperFrame, let packet {
+            return deliverSuperFrame(frame, count: count, network: network, packet: packet)
         }
         if packet?.isTCP != true { delivered.noteDatagram() }
         coalescer.add(frame, count: count, network: network, checksum: checksum, packet: packet, to: &delivered)
@@ -308,9 +320,22 @@ extension VTEP {
         network: Int,
         packet: InnerPacket
     ) {
-        let headers = packet.payload - packet.network
-        let offload = packet.superFrameOffload(segmentSize: max(networks[network].largestPacket - headers, 1))
+        let offload = offload(of: packet, checksum: .partial, isSuperFrame: true, network: network)
         _ = delivered.append(frame, count: count, network: network, offload: offload)
+    }
+
+    /// What a kernel that sends the frame would say of it.
+    @inline(never)
+    private func offload(
+        of packet: InnerPacket?,
+        checksum: FrameCoalescer.Checksum,
+        isSuperFrame: Bool,
+        network: Int
+    ) -> VirtioNetHeader {
+        guard checksum == .partial, let packet else { return VirtioNetHeader() }
+        guard isSuperFrame else { return packet.partialOffload }
+        let headers = packet.payload - packet.network
+        return packet.superFrameOffload(segmentSize: max(networks[network].largestPacket - headers, 1))
     }
 
     /// Key confirmation: the peer holds the keys, so the responder may send under them. Of two confirmed pairs the

@@ -77,6 +77,8 @@ extension VTEP {
         cursor.segmenter = nil
         cursor.nextMember = 0
         cursor.nextSegment = 0
+        cursor.floodSide = nil
+        cursor.origin = nil
         if offload.isSuperFrame {
             guard let segmenter = FrameSegmenter(frame, length: count, offload: offload) else { return false }
             template.copyMemory(from: frame, byteCount: segmenter.headerLength)
@@ -93,7 +95,7 @@ extension VTEP {
             }
         }
         cursor.trafficClass = TrafficClass.outer(of: frame, count: count) & networks[network].trafficClassMask
-        cursor.flowHash = networks[network].mode == .plaintext ? flowHash(of: frame, count: count) : 0
+        cursor.flowHash = networks[network].mode != .sealed ? flowHash(of: frame, count: count) : 0
         cursor.frame = frame
         return true
     }
@@ -108,7 +110,7 @@ extension VTEP {
             let members = networks[cursor.network].members.count
             while cursor.nextMember < members {
                 let peer = networks[cursor.network].members[cursor.nextMember]
-                if send(frame, to: peer, now: now) == .batchFull { return .batchFull }
+                if isFlooded(peer), send(frame, to: peer, now: now) == .batchFull { return .batchFull }
                 cursor.nextMember &+= 1
                 cursor.nextSegment = 0
             }
@@ -117,6 +119,13 @@ extension VTEP {
         }
         cursor.frame = nil
         return .finished
+    }
+
+    /// Whether the flood under way goes to the peer.
+    @inline(__always)
+    private func isFlooded(_ peer: PeerIndex) -> Bool {
+        guard let side = cursor.floodSide else { return true }
+        return (side == .plaintext) == peers[Int(peer.rawValue)].isPlaintext
     }
 
     @inline(__always)
@@ -143,7 +152,7 @@ extension VTEP {
     @inline(__always)
     private mutating func send(_ frame: UnsafeMutableRawPointer, to peer: PeerIndex, now: Instant) -> Progress {
         let place = Int(peer.rawValue)
-        if networks[cursor.network].mode == .plaintext { return sendPlaintext(frame, place: place) }
+        if peers[place].isPlaintext { return sendPlaintext(frame, place: place) }
         guard hasRoom(for: cursor.count) else { return .batchFull }
         guard let session = usableSession(of: peer, now: now) else {
             // Half a super-frame is of no use: what was sent of it stays sent.

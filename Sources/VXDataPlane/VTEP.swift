@@ -54,6 +54,11 @@ public struct VTEP: ~Copyable {
     /// Where a control message, a segment of a flooded super-frame or a fragment is put together.
     let staging = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
     var coalescer: FrameCoalescer
+    /// Received frames that go on to peers.
+    var relayed = RelayBatch()
+    /// Where keyed peers are, as of `keyedPeersAt`.
+    var keyedPeers = PlaceMap([])
+    var keyedPeersAt: Instant?
     /// Answers to packets that are too big; given back when `delivered` is emptied.
     var answers = SlotArena(slotSize: VTEP.answerSlot, slotCount: 64)
     /// Where an answer is written that is not sent.
@@ -133,7 +138,9 @@ public struct VTEP: ~Copyable {
     }
 
     /// Whether one more datagram, or run of them, may be received before `delivered` is emptied.
-    public var canReceive: Bool { delivered.room >= Self.mostFramesInDatagram }
+    public var canReceive: Bool {
+        delivered.room >= Self.mostFramesInDatagram && relayed.room >= 2 &* Self.mostFramesInDatagram
+    }
 
     /// Forgets the datagrams of the outgoing batch, which the caller has sent, and takes back their memory.
     public mutating func removeOutgoing() {
@@ -173,6 +180,8 @@ public enum DataPlaneEvent: Sendable {
     case handshakeNeeded(PeerIndex)
     /// An authenticated datagram moved the peer's endpoint.
     case endpointMoved(PeerIndex, to: Endpoint)
+    /// Plaintext VXLAN came from the address of a keyed peer, and was dropped.
+    case tripwire(PeerIndex, from: Endpoint)
     /// A control message, type byte first, that arrived under the pair.
     case control(PeerIndex, ReceiverIndex, [UInt8])
 }
@@ -194,10 +203,20 @@ struct SendCursor {
     /// To every member of the network, else to `peer` alone.
     var isFlood = false
     var peer = PeerIndex(0)
+    /// The peers that a flood goes to; nil for all.
+    var floodSide: FloodSide?
+    /// The peer that a relayed frame came from.
+    var origin: PeerIndex?
     /// The next member to send to.
     var nextMember = 0
     /// The next segment of the super-frame to that peer.
     var nextSegment = 0
+}
+
+/// One of a mixed network's two kinds of peers.
+enum FloodSide {
+    case sealed
+    case plaintext
 }
 
 /// Frames that were waiting for the same peer share a datagram; this one is being filled.

@@ -37,6 +37,9 @@ public struct TAPDevice: ~Copyable {
     /// Stands where there is no device: nothing is read, and every write fails.
     public static var absent: TAPDevice { TAPDevice(absent: ()) }
 
+    /// Whether it stands where there is no device.
+    public var isAbsent: Bool { descriptor.rawValue < 0 }
+
     private init(absent: Void) {
         descriptor = FileDescriptor(owning: -1)
         name = ""

@@ -162,6 +162,8 @@ final class HandshakeLoop: @unchecked Sendable {
             case .event(.handshakeNeeded(let peer)): tell(.handshakeNeeded(peer))
             case .event(.endpointMoved(let peer, let endpoint)): tell(.endpointMoved(peer, to: endpoint))
             case .event(.control(let peer, let index, let bytes)): tell(.control(peer, index, bytes))
+            case .event(.tripwire(let peer, let source)):
+                board.update(peer) { $0.tripwire = .init(at: Clocks.bootTime(), source: source) }
             case .installed(let index): installed(index)
             case .retired(let index): retired(index)
             case .clockJumped: erase()

@@ -293,7 +293,7 @@ final class Lane: @unchecked Sendable {
             for _ in 0..<Self.callsPerTurn where !isEmpty {
                 let start = incoming[place].position
                 while let datagram = ring.next(&incoming[place].position) {
-                    makeRoom()
+                    makeRoom(now: now)
                     vtep.receiveSealed(
                         datagram.base,
                         count: datagram.count,
@@ -305,7 +305,7 @@ final class Lane: @unchecked Sendable {
                 }
                 isEmpty = incoming[place].position == start
                 guard !isEmpty else { continue }
-                writeDelivered()
+                passOn(now: now)
                 ring.release(incoming[place].position)
             }
             // The others get their turn first.
@@ -332,7 +332,7 @@ final class Lane: @unchecked Sendable {
                     drops.count(.malformed)
                     continue
                 }
-                makeRoom()
+                makeRoom(now: now)
                 vtep.receiveSealed(
                     receiving.base(place),
                     count: receiving.length(place),
@@ -343,7 +343,7 @@ final class Lane: @unchecked Sendable {
                 )
             }
             wakeNeighbours()
-            writeDelivered()
+            passOn(now: now)
             if count < receiving.capacity { return }
         }
     }
@@ -358,7 +358,7 @@ final class Lane: @unchecked Sendable {
                     drops.count(.malformed)
                     continue
                 }
-                makeRoom()
+                makeRoom(now: now)
                 vtep.receivePlaintext(
                     receiving.base(place),
                     count: receiving.length(place),
@@ -368,17 +368,26 @@ final class Lane: @unchecked Sendable {
                     now: now
                 )
             }
-            writeDelivered()
+            passOn(now: now)
             if count < receiving.capacity { return }
         }
     }
 
-    private func makeRoom() {
+    private func makeRoom(now: Instant) {
         let isBurst = vtep.delivered.datagrams >= Self.datagramsPerBurst
         guard isBurst || !vtep.canReceive || vtep.delivered.bytes >= Self.deliveredBytesPerWrite else { return }
-        writeDelivered()
+        passOn(now: now)
         // Who reads them may have to run on this very core, and its socket holds only so many.
         if isBurst { sched_yield() }
+    }
+
+    /// Passes on what was received: to peers, and to the devices. The receive buffers may be used again then.
+    private func passOn(now: Instant) {
+        if vtep.hasRelayed {
+            while vtep.sendRelayed(now: now) == .batchFull { flush() }
+            flush()
+        }
+        writeDelivered()
     }
 
     /// Writes the delivered frames to their devices, in order.
@@ -449,7 +458,7 @@ final class Lane: @unchecked Sendable {
             switch event {
             case .confirmed(_, let peer, _):
                 drain(peer, now: Clocks.bootTime())
-            case .handshakeNeeded, .endpointMoved, .control: break
+            case .handshakeNeeded, .endpointMoved, .tripwire, .control: break
             }
             handshake.post(.event(event))
         }

@@ -107,6 +107,7 @@ public struct LanePorts: ~Copyable {
         // Closing the old queue takes it out of the event loop.
         devices[network] = queue
         generations[network] = generation
+        if devices[network].isAbsent { return }
         try events.add(devices[network].descriptor, token: Source.device(network).token)
     }
 
@@ -115,7 +116,7 @@ public struct LanePorts: ~Copyable {
         while firstIPv6Sender < senders.count, !senders[firstIPv6Sender].isIPv6 { firstIPv6Sender += 1 }
         try events.add(wakeUp.descriptor, token: Source.mailbox.token)
         generations = Array(repeating: 0, count: devices.count)
-        for place in 0..<devices.count {
+        for place in 0..<devices.count where !devices[place].isAbsent {
             try events.add(devices[place].descriptor, token: Source.device(place).token)
         }
         for place in 0..<sealed.count {

@@ -56,6 +56,14 @@ public final class StatusBoard: Sendable {
         }
     }
 
+    /// Plaintext in a keyed peer's name.
+    public struct Tripwire: Sendable {
+        /// When it came.
+        public let at: Instant
+        /// The address it came from, which is the peer's, and its port.
+        public let source: Endpoint
+    }
+
     /// One peer's entry.
     public struct Entry: Sendable {
         /// Where it is.
@@ -76,6 +84,8 @@ public final class StatusBoard: Sendable {
         public var announcedLanes: Int?
         /// From which port each lane of this node is sent to it, lane 0 first.
         public var lanePorts: [LanePort] = []
+        /// The last plaintext that claimed to come from the peer, within a second.
+        public var tripwire: Tripwire?
         private var sessions: [ReceiverIndex: Session] = [:]
         private var endedLosses = Losses()
 

@@ -87,6 +87,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case unknownSource
     /// Plaintext for a network that is sealed.
     case plaintextForSealed
+    /// Plaintext from the address of a peer that has a key.
+    case tripwire
 
     // Forwarding.
     /// The VNI is not configured here.
@@ -129,6 +131,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case floodLimited
     /// A broadcast, multicast or unknown unicast frame in a network with `flood: none`.
     case notFlooded
+    /// A broadcast, multicast or unknown unicast frame that a relay does not pass on, since frames came back.
+    case relayStopped
     /// Larger than the peer's path carries.
     case tooBig
     /// A super-frame of the own device whose vnet header contradicts its bytes.

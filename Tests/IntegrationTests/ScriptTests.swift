@@ -5,13 +5,13 @@ import Testing
 @Suite struct ScriptTests {
     /// Those through which traffic flows; the longest first.
     static let trafficScripts = [
-        "lanes", "mtu", "reload", "rotate", "roaming", "replay", "bridge", "sealed", "plaintext", "refusal", "binding",
-        "tos", "ipv6", "vmbridge",
+        "lanes", "mtu", "rotate", "roaming", "replay", "bridge", "sealed", "plaintext", "refusal", "binding",
+        "tos", "ipv6", "vmbridge", "relay",
     ]
     /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
     /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
     /// `devices` about what becomes of a device that others change.
-    static let otherScripts = ["wait", "devices", "startup", "demo"]
+    static let otherScripts = ["reload", "wait", "devices", "startup", "demo"]
 
     /// The daemon's settings beside those that a script is about.
     struct Settings: Sendable, CustomTestStringConvertible {

@@ -390,6 +390,7 @@ final class SimulatedGateway {
         case .handshakeNeeded(let peer): machine.handle(.handshakeNeeded(peer), now: now)
         case .endpointMoved(let peer, let endpoint): machine.handle(.endpointMoved(peer, to: endpoint), now: now)
         case .control(let peer, let index, let bytes): machine.handle(.control(peer, index, bytes), now: now)
+        case .tripwire: break
         }
     }
 
