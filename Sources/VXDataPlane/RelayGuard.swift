@@ -8,7 +8,7 @@ public import VXWire
 /// for a station that moves, and nothing is flooded from side to side for thirty seconds.
 public final class RelayGuard: @unchecked Sendable {
     /// How it stands, for people.
-    public struct State: Sendable, Equatable {
+    public struct State: Sendable {
         /// Nothing is flooded from side to side.
         public let isStopped: Bool
         /// How often that has happened.
