@@ -119,7 +119,7 @@ struct ConfigurationChange: Sendable {
             let differing = NetworkField.all.filter { $0.differs(before, network) }
             for field in differing { field.copy(&overlaid, network) }
             // What is in no list is not known to be changeable.
-            let isRemade = overlaid != network || differing.contains(where: \.isRemade)
+            let isRemade = overlaid != network || differing.contains { $0.isRemade(before, network) }
             let fields = differing.map(\.name) + (overlaid == network ? [] : ["other settings"])
             networks.append(isRemade ? .remade(network, fields: fields) : .changed(network, fields: fields))
         }
@@ -127,15 +127,15 @@ struct ConfigurationChange: Sendable {
 
     private struct NetworkField: Sendable {
         let name: String
-        /// The device is made again for it.
-        let isRemade: Bool
+        /// Whether the device is made again for it.
+        let isRemade: @Sendable (NetworkConfiguration, NetworkConfiguration) -> Bool
         let differs: @Sendable (NetworkConfiguration, NetworkConfiguration) -> Bool
         let copy: @Sendable (inout NetworkConfiguration, NetworkConfiguration) -> Void
 
         init<Value: Equatable & SendableMetatype>(
             _ name: String,
             _ path: any WritableKeyPath<NetworkConfiguration, Value> & Sendable,
-            isRemade: Bool = false
+            isRemade: @escaping @Sendable (NetworkConfiguration, NetworkConfiguration) -> Bool = { _, _ in false }
         ) {
             self.name = name
             self.isRemade = isRemade
@@ -143,12 +143,15 @@ struct ConfigurationChange: Sendable {
             copy = { $0[keyPath: path] = $1[keyPath: path] }
         }
 
+        private static let always: @Sendable (NetworkConfiguration, NetworkConfiguration) -> Bool = { _, _ in true }
+
         static let all: [NetworkField] = [
-            NetworkField("device", \.device, isRemade: true),
-            NetworkField("device", \.hasDevice, isRemade: true),
-            NetworkField("mode", \.mode, isRemade: true),
-            NetworkField("relay", \.relay, isRemade: true),
-            NetworkField("bridge", \.bridge, isRemade: true),
+            NetworkField("device", \.device, isRemade: always),
+            NetworkField("device", \.hasDevice, isRemade: always),
+            // The device of a mixed network is that of a sealed one: the last step of a migration loses nothing.
+            NetworkField("mode", \.mode, isRemade: { $0.mode == .plaintext || $1.mode == .plaintext }),
+            NetworkField("relay", \.relay),
+            NetworkField("bridge", \.bridge, isRemade: always),
             NetworkField("addresses", \.addresses),
             NetworkField("allowMixedBridge", \.allowMixedBridge),
             NetworkField("mtu", \.mtu),
