@@ -82,7 +82,6 @@ struct DropTally {
         case .invalidPlaintext: "datagrams on the plaintext port that are no VXLAN"
         case .unknownSource: "plaintext VXLAN from an address that is no configured peer's"
         case .plaintextForSealed: "plaintext for a sealed network: somebody is not encrypting, or tries to get in"
-        case .tripwire: "plaintext from the address of a peer that has a key: it does not encrypt, or somebody forges"
         case .relayStopped:
             "frames that were passed on came back: something else joins the sealed and the plaintext side, and broadcasts are "
                 + "not passed on for 30 s; see the networks in: vxseal status"
@@ -108,6 +107,8 @@ struct DropTally {
         case .expiredKey, .handshakeLimited, .handshakeCrossed, .unknownRecord, .unknownControl, .shortFrame,
             .invalidSource, .linkLocal, .hairpin, .notFlooded, .notECNCapable, .tooBig, .noPeer, .noSession,
             .noEndpoint,
+            // Told with the peer's name, by PeerWatch.
+            .tripwire,
             .sendFailed, .mailboxFull:
             nil
         }

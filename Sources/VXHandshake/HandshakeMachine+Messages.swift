@@ -127,7 +127,8 @@ extension HandshakeMachine {
             localIndex: index,
             sentAt: now.instant,
             credentials: credentials,
-            mac1: HandshakeMessage.mac1(of: message)
+            mac1: HandshakeMessage.mac1(of: message),
+            message: message
         )
         act(.send(message, to: endpoint))
         updateState(of: peer, now: now.instant)
@@ -161,7 +162,8 @@ extension HandshakeMachine {
             createdAt: now.instant,
             endpoint: source,
             timestamp: nil,
-            roundTrip: now.instant.since(pending.sentAt),
+            // Of an initiation that was sent twice it is not known which was answered.
+            roundTrip: pending.message == nil ? nil : now.instant.since(pending.sentAt),
             credentials: pending.credentials,
             stage: .installing(response: nil)
         )
@@ -219,6 +221,7 @@ extension HandshakeMachine {
         if let sentAt = peer.pending?.sentAt, let own = peer.pending?.credentials.local.publicKey,
             now.instant.since(sentAt) < HandshakeConstants.crossingTime, remote < own
         {
+            repeatInitiation(peer)
             throw DropError(.handshakeCrossed)
         }
         let response = ResponsePayload(
@@ -269,6 +272,13 @@ extension HandshakeMachine {
         if let last = peer.staleAnswerAt, now.instant.since(last) < HandshakeConstants.rekeyTimeout { return }
         peer.staleAnswerAt = now.instant
         initiate(peer, now: now)
+    }
+
+    /// A peer that calls while this node's own initiation stands has not got that if it has only just started, as two nodes do
+    /// that are started one after the other. It gets the same datagram once more; where it had it, it takes it for a repetition.
+    private mutating func repeatInitiation(_ peer: PeerMachine) {
+        guard let endpoint = peer.endpoint, let message = peer.pending?.message.take() else { return }
+        act(.send(message, to: endpoint))
     }
 
     // MARK: - Installing

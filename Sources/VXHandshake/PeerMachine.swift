@@ -84,6 +84,8 @@ struct PendingInitiation: ~Copyable {
     let credentials: Credentials
     /// What a cookie reply to it is bound to.
     let mac1: [UInt8]
+    /// The datagram, until it was sent a second time.
+    var message: [UInt8]?
 }
 
 /// Which keys a handshake runs with.

@@ -168,6 +168,16 @@ import VXWire
         #expect(simulator.isWhole && simulator.sentFrames == simulator.deliveredFrames)
     }
 
+    @Test("two nodes that start within a second have a session at once, whichever is first", arguments: [0, 1])
+    func startedOneAfterTheOther(first: Int) {
+        let simulator = Simulator(gateways: 2, seed: 23)
+        simulator.start(simulator.gateways[first])
+        simulator.run(milliseconds: 400)
+        simulator.start(simulator.gateways[1 - first])
+        simulator.run(milliseconds: 500, until: { simulator.isWhole })
+        #expect(simulator.isWhole)
+    }
+
     @Test("without any traffic peers are connected at start, and kept so")
     func keptConnected() {
         let simulator = Simulator(gateways: 5, seed: 13)
