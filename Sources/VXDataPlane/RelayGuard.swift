@@ -45,11 +45,15 @@ struct LoopWatch {
 
     private static func milliseconds(_ now: Instant) -> UInt64 { now.nanoseconds / 1_000_000 }
 
+    /// Milliseconds since `since`; none where another lane's clock reading was a little later.
+    @inline(__always)
+    private static func elapsed(since: UInt64, at moment: UInt64) -> UInt64 { moment > since ? moment &- since : 0 }
+
     /// Whether frames are flooded from side to side.
     @inline(__always)
     func mayFlood(now: Instant) -> Bool {
         let state = words[0].load(ordering: .relaxed)
-        return state & 255 != Self.stopped || Self.milliseconds(now) &- state &>> 8 >= Self.pause
+        return state & 255 != Self.stopped || Self.elapsed(since: state &>> 8, at: Self.milliseconds(now)) >= Self.pause
     }
 
     /// Counts a flooded frame that came back.
@@ -58,8 +62,8 @@ struct LoopWatch {
         let moment = Self.milliseconds(now)
         let state = words[0].load(ordering: .relaxed)
         let (since, count) = (state &>> 8, state & 255)
-        if count == Self.stopped, moment &- since < Self.pause { return }
-        let isFirst = count == 0 || count == Self.stopped || moment &- since >= Self.window
+        if count == Self.stopped, Self.elapsed(since: since, at: moment) < Self.pause { return }
+        let isFirst = count == 0 || count == Self.stopped || Self.elapsed(since: since, at: moment) >= Self.window
         let isLoop = !isFirst && count &+ 1 >= Self.mostReturns
         let next = isFirst ? moment &<< 8 | 1 : isLoop ? moment &<< 8 | Self.stopped : state &+ 1
         // Where another lane was faster this return is not counted, and the next one is.

@@ -59,7 +59,7 @@ genkey() {
 # up NAME: runs the daemon of $work/NAME.yaml in namespace NAME, by way of $launcher if that is set, and sees that it runs
 # with the settings of this run
 up() {
-    ip netns exec "$1" ${launcher:-} "$VXSEAL" up --allow-volatile-state -c "$work/$1.yaml" 2>> "$work/$1.log" &
+    ip netns exec "$1" ${launcher:-} "$VXSEAL" up --allow-volatile-state ${example_keys:-} -c "$work/$1.yaml" 2>> "$work/$1.log" &
     daemons[$1]=$!
     children+=($!)
     until_true 10 "$1 answers" "$VXSEAL" status --socket "$work/$1.sock"

@@ -1,20 +1,18 @@
-# Two sites of kernel VTEPs, joined by two gateways that pass frames between standard VXLAN and a sealed path: broadcast, ARP,
+# Configs/two-site-gateway as its page says: two sites of kernel VTEPs, joined by two gateways that pass frames between standard VXLAN and a sealed path: broadcast, ARP,
 # IPv6, TCP, a station that moves from one site to the other, a gateway that is killed under load, and a loop made on purpose.
 . "$(dirname "$0")/common.sh"
-node g1 192.0.2.1 fd00::1; node g2 192.0.2.2 fd00::2; genkey g1; genkey g2
+node g1 192.0.2.1 fd00::1; node g2 192.0.2.2 fd00::2; 
 node a1 192.0.2.11 fd00::11; node a2 192.0.2.12 fd00::12; node b1 192.0.2.21 fd00::21; node lp 192.0.2.31 fd00::31
 
-# gateway NAME PORTS OTHER LINES...: a relay without a device
+# gateway NAME EXAMPLE PLAINTEXT-PORTS: the example as it is, but for places of this machine
 gateway() {
-    local name=$1 ports=$2 other=$3
-    shift 3
-    { head_of "$name"
-      printf 'plaintextListen: [%s]\nnetworks:\n  - {vni: 42, mode: mixed, relay: true}\npeers:\n' "$ports"
-      peer_of "$other" "192.0.2.${other#g}:47890"
-      printf '  - {name: %s, plaintext: true, endpoint: "%s", networks: [42]}\n' "$@"; } > "$work/$name.yaml"
+    { printf '%s\n' "${VXSEAL_TEST_SETTINGS:-}"
+      sed -e "s#\.\./\.\./keys-example#$VXSEAL_ROOT/keys-example#" -e "s#/var/lib/vxseal#$work/state#" \
+          -e "s#/run/vxseal/$2.sock#$work/$1.sock#" -e "s#^plaintextListen: .*#plaintextListen: [$3]#" \
+          "$VXSEAL_ROOT/Configs/two-site-gateway/$2.yaml"; } > "$work/$1.yaml"
 }
-gateway g1 '"0.0.0.0:4789"' g2 a1 192.0.2.11:4789 a2 192.0.2.12:4789 loop 192.0.2.31:4789
-gateway g2 '"0.0.0.0:4789", "0.0.0.0:4790"' g1 b1 192.0.2.21:4789 loop 192.0.2.31:4790
+gateway g1 gateway-a '"0.0.0.0:4789"'; gateway g2 gateway-b '"0.0.0.0:4789", "0.0.0.0:4790"'
+example_keys=--allow-example-keys
 
 # vtep NAME ADDRESS REMOTE...: the kernel's VXLAN in a bridge of its own, which knows its own site alone
 vtep() {
@@ -83,6 +81,11 @@ wait $load || fail "TCP through a gateway that was killed: $(cat "$work/iperf.lo
 until_true 20 "the other site again" reach a1 10.50.0.21
 
 # A third way between the sites: lp joins the plaintext sides of both gateways.
+for g in "g1 4789" "g2 4790"; do
+    set -- $g
+    printf '  - {name: loop, plaintext: true, endpoint: "192.0.2.31:%s", networks: [42]}\n' "$2" >> "$work/$1.yaml"
+    "$VXSEAL" reload --socket "$work/$1.sock" || fail "a peer that comes by a reload"
+done
 ip -n lp link add br0 type bridge; ip -n lp link set br0 up
 ip -n lp link add vxa type vxlan id 42 dstport 4789 local 192.0.2.31 remote 192.0.2.1
 ip -n lp link add vxb type vxlan id 42 dstport 4790 local 192.0.2.31 remote 192.0.2.2
