@@ -220,8 +220,10 @@ public struct ForwardingDatabase: @unchecked Sendable {
         let (frozen, moment): (UInt64, UInt64) = (255, now.nanoseconds / 1_000_000)
         let state = moves[index].load(ordering: .relaxed)
         let (since, count) = (state &>> 8, state & 255)
-        if count == frozen, moment &- since < 30_000 { return false }
-        let isFirst = count == 0 || count == frozen || moment &- since >= 10_000
+        // Another lane's reading of the clock may be a little later.
+        let elapsed = moment > since ? moment &- since : 0
+        if count == frozen, elapsed < 30_000 { return false }
+        let isFirst = count == 0 || count == frozen || elapsed >= 10_000
         if !isFirst, count >= 5 {
             let isMine = moves[index].compareExchange(
                 expected: state,

@@ -69,6 +69,21 @@ import VXWire
         }
     }
 
+    @Test("a mixed network takes both kinds of peers, but not both at one address; a relay needs no device")
+    func mixed() throws {
+        let network = "networks:\n  - {vni: 42, mode: mixed, relay: true}\n"
+        let plaintext = { (host: String) in
+            "  - {name: leaf, plaintext: true, endpoint: \"\(host):4789\", networks: [42]}\n"
+        }
+        let configuration = try load(head + network + peer() + plaintext("192.0.2.9"))
+        #expect(configuration.networks[0].relay && !configuration.networks[0].hasDevice)
+        #expect(!configuration.yaml.contains("device:"))
+        let withBridge = network.replacingOccurrences(of: "relay: true", with: "relay: true, bridge: br0")
+        #expect(try load(head + withBridge + peer()).networks[0].hasDevice)
+        let found = try problems(head + network + peer() + plaintext("192.0.2.2"))
+        #expect(found.contains { $0.what.contains("at the same address in the same mixed network") })
+    }
+
     @Test("VLAN tags are numbers, ranges and the word untagged, and DSCP may be hidden")
     func tags() throws {
         let network = "networks:\n  - {vni: 1, copyDscp: false, vlan: [untagged, 7, 100-102, 101]}\n"
@@ -108,12 +123,12 @@ import VXWire
             (head + "networks:\n  - vni: 1\n  - vni: 1\n    device: y\n", 6, "VNI `1` stands twice"),
             (head + "networks:\n  - vni: 1\n    mtu: 100000\n", 6, "networks[0].mtu"),
             (head + "networks:\n  - vni: 1\n    device: a-name-of-16-byte\n", 6, "no device name"),
-            (head + "networks:\n  - vni: 1\n    mode: mixed\n", 6, "networks[0].mode"),
+            (head + "networks:\n  - vni: 1\n    mode: half\n", 6, "networks[0].mode"),
             (head + "networks:\n  - vni: 1\n    fdbLimit: 15\n", 6, "networks[0].fdbLimit"),
             (head + "networks:\n  - vni: 1\n    bumRate: 0\n", 6, "networks[0].bumRate"),
             (head + "networks:\n  - vni: 1\n    flood: some\n", 6, "networks[0].flood"),
             (head + "networks:\n  - vni: 1\n    flood: known-multicast\n", 6, "networks[0].flood"),
-            (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "not supported yet"),
+            (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "only a mixed network"),
             (head + "networks:\n  - vni: 1\n    bridge: a/b\n", 6, "`a/b` is no device name"),
             (
                 head + "networks:\n  - vni: 1\n    bridge: br0\n    addresses: [10.0.0.1/24]\n", 7,
