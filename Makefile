@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale flood rotations hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ scale: release ## what 1 to 5,000 peers cost a packet, and 1,000 an idle daemon
 	swift build --package-path Benchmarks/Micro -c release --product scale
 	Benchmarks/Micro/.build/release/scale
 	Benchmarks/idle
+
+networks: release ## what 4,096 networks cost a node
+	Benchmarks/networks
 
 flood: release ## measure what a flood of handshakes costs an established session
 	Benchmarks/flood

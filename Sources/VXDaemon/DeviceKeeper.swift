@@ -230,11 +230,9 @@ final class DeviceKeeper: Service, @unchecked Sendable {
     /// Whether a change concerns this node.
     private func readChanges() -> Bool {
         guard let changes = monitor.read() else { return true }
+        let names = Set(networks.compactMap { $0?.device } + networks.compactMap { $0?.bridge })
         return changes.contains { change in
-            watched.contains(change.index) || watched.contains(change.master)
-                || networks.contains { network in
-                    network.map { $0.device == change.name || $0.bridge == change.name } ?? false
-                }
+            watched.contains(change.index) || watched.contains(change.master) || names.contains(change.name)
         }
     }
 
@@ -268,9 +266,10 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         do {
             let netlink = try NetworkConfigurator()
             let links = try netlink.links()
+            let byName = Dictionary(links.map { ($0.name, $0) }) { first, _ in first }
             watched = []
             for place in networks.indices where !states[place].isLost {
-                look(at: place, links: links, netlink: netlink)
+                look(at: place, links: links, byName: byName, netlink: netlink)
             }
             watched.subtract([0])
             // A port that leaves a bridge no longer names it.
@@ -280,17 +279,22 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         }
     }
 
-    private func look(at place: Int, links: [Link], netlink: borrowing NetworkConfigurator) {
+    private func look(
+        at place: Int,
+        links: [Link],
+        byName: [String: Link],
+        netlink: borrowing NetworkConfigurator
+    ) {
         guard let network = networks[place] else { return }
         // Its lanes will tell, if it is gone.
-        guard let device = links.first(where: { $0.name == network.device && $0.kind == "tun" }) else { return }
+        guard let device = byName[network.device], device.kind == "tun" else { return }
         watched.formUnion([device.index, device.master])
         correctAddress(of: device, network, place: place, netlink: netlink)
         if network.mode == .sealed, !network.allowMixedBridge {
             keepApart(device, place: place, links: links, netlink: netlink)
         }
         guard network.bridge != nil, states[place].apart == nil else { return }
-        join(device, place: place, links: links)
+        join(device, place: place, byName: byName)
     }
 
     private func correctAddress(
@@ -343,9 +347,9 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         }
     }
 
-    private func join(_ device: Link, place: Int, links: [Link]) {
+    private func join(_ device: Link, place: Int, byName: [String: Link]) {
         guard let wanted = networks[place]?.bridge else { return }
-        let bridge = links.first { $0.name == wanted }
+        let bridge = byName[wanted]
         if let bridge { watched.insert(bridge.index) }
         if let bridge, device.master == bridge.index {
             states[place].bridge = bridge.index

@@ -98,6 +98,7 @@ struct DeviceMaker {
         try netlink.change(network.device, mtu: mtu(of: network), address: address(of: network))
         if network.bridge != nil { try netlink.preventLinkLocalAddress(network.device) }
         for address in network.addresses { try netlink.add(address, to: network.device) }
+        try netlink.omitQueueing(of: network.device)
         try netlink.change(network.device, isUp: true)
         return isSteered
     }
@@ -152,6 +153,15 @@ struct DeviceMaker {
             }
         }
         return bridge
+    }
+
+    /// Removes the devices, which would also go with their last queue, one by one.
+    func removeDevices() {
+        guard configuration.networks.count > 1, let netlink = try? NetworkConfigurator(),
+            let links = try? netlink.links()
+        else { return }
+        let names = Set(configuration.networks.filter(\.hasDevice).map(\.device))
+        try? netlink.remove(all: links.filter { $0.kind == "tun" && names.contains($0.name) }.map(\.name))
     }
 
     /// Removes the bridges that this node made, unless somebody else has ports in them.

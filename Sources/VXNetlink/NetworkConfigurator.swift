@@ -70,6 +70,21 @@ public struct NetworkConfigurator: ~Copyable {
         if code < 0 { throw NetlinkError("rtnl_link_change", code: code, "device \(device)") }
     }
 
+    /// Lets a device that is not up yet hand its packets over without a queueing discipline before. A TAP device never holds the
+    /// kernel up, so that one has nothing to do, and for a multi-queue device the kernel would make one for each of 256 possible
+    /// queues: 6 MiB a device. Where the kernel refuses, it makes them.
+    public func omitQueueing(of device: String) throws(NetlinkError) {
+        let link = try find(device)
+        defer { rtnl_link_put(link) }
+        guard let discipline = rtnl_qdisc_alloc() else { return }
+        defer { rtnl_qdisc_put(discipline) }
+        rtnl_tc_set_ifindex(discipline, rtnl_link_get_ifindex(link))
+        // TC_H_ROOT of linux/pkt_sched.h.
+        rtnl_tc_set_parent(discipline, .max)
+        _ = rtnl_tc_set_kind(discipline, "noqueue")
+        _ = rtnl_qdisc_add(socket, discipline, NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
     /// Gives a device an address; one that is there already is no error. An IPv6 address is usable at once: an overlay
     /// that is still connecting would lose its duplicate address detection anyway.
     public func add(_ prefix: IPPrefix, to device: String) throws(NetlinkError) {
