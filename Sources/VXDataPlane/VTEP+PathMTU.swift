@@ -86,7 +86,7 @@ extension VTEP {
             }
         case .answer(let length):
             drops.count(.tooBig)
-            guard answer != nil else { return }
+            guard answer != nil, cursor.origin != nil || networks[network].hasDevice else { return }
             answersLeft -= 1
             if let origin = cursor.origin { return tell(output, count: length, network: network, behind: origin) }
             _ = delivered.append(output, count: length, network: network, offload: VirtioNetHeader())

@@ -65,7 +65,8 @@ has_ports n2 "fixed own own" || fail "ports of n2: $(ports n2)"
 printf '%s\n' 'table ip t {' 'chain p {' 'type nat hook postrouting priority 100;' 'oif "r2" masquerade' '}' '}' > "$work/nat"
 ip netns exec router nft -f "$work/nat"
 configure 3 2 198.51.102.254 198.51.102.1
-# Whoever is translated finds out when it calls; n2 may have called first.
+# Whoever is translated finds out when it calls; n2 may have called first. A call of n1 before that could still cross with it.
+until_true 20 "a session through the translator" established n1
 "$VXSEAL" rotate session --socket "$work/n1.sock" > /dev/null
 until_true 20 "n1 has found the translator" has_ports n1 "fixed fixed fixed"
 until_true 20 "n2 was told of it" has_ports n2 "fixed fixed"
