@@ -46,6 +46,16 @@ struct Status: AsyncParsableCommand {
                     "    not learned for want of place: \(fdb.refused); frozen for moving too often: \(fdb.frozen)"
                 )
             }
+            if let groups = network.groups {
+                let queriers = [groups.hasIPv4Querier ? "IPv4" : nil, groups.hasIPv6Querier ? "IPv6" : nil].compactMap(
+                    \.self
+                )
+                lines.append(
+                    "  groups: \(groups.memberships) memberships of peers; "
+                        + (queriers.isEmpty
+                            ? "no querier, so all are flooded" : "queriers: \(queriers.joined(separator: ", "))")
+                )
+            }
             if let neighbors = network.neighbors, neighbors.known > 0 || neighbors.answered > 0 {
                 lines.append("  neighbours: \(neighbors.known) heard of, \(neighbors.answered) questions answered here")
             }

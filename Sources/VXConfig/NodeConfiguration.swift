@@ -65,6 +65,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
         case all
         /// Nothing.
         case none
+        /// As `all`, but multicast only to peers that want it, by IGMP and MLD.
+        case knownMulticast = "known-multicast"
     }
 
     /// A configured station.

@@ -150,7 +150,7 @@ struct NetworkReader {
         let vlans = TagListReader(problems: problems).read(reader, place: place)
         let linkLocal = reader.boolean("forwardLinkLocal", default: false)
         let fdbLimit = reader.integer("fdbLimit", in: 16...1 << 20) ?? 16_384
-        let flood = reader.parsed("flood", "write all or none (known-multicast is not supported yet)") {
+        let flood = reader.parsed("flood", "write all, none or known-multicast") {
             NetworkConfiguration.Flood(rawValue: $0)
         }
         let bumRate =

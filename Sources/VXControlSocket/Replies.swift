@@ -112,6 +112,26 @@ public struct NetworkStatus: Codable, Sendable {
         }
     }
 
+    /// Multicast that goes only where it is wanted.
+    public struct Groups: Codable, Sendable {
+        /// Memberships of peers that are known.
+        public var memberships: Int
+        /// How often one was not taken up, since the table or its peer's share of it was full.
+        public var refused: UInt64
+        /// Somebody asks for memberships of IPv4 groups (IGMP); else all are flooded.
+        public var hasIPv4Querier: Bool
+        /// The same for IPv6 (MLD).
+        public var hasIPv6Querier: Bool
+
+        /// From its parts.
+        public init(memberships: Int, refused: UInt64, hasIPv4Querier: Bool, hasIPv6Querier: Bool) {
+            self.memberships = memberships
+            self.refused = refused
+            self.hasIPv4Querier = hasIPv4Querier
+            self.hasIPv6Querier = hasIPv6Querier
+        }
+    }
+
     /// Its identifier.
     public var vni: UInt32
     /// `sealed`, `mixed` or `plaintext`.
@@ -132,6 +152,9 @@ public struct NetworkStatus: Codable, Sendable {
     public var fdb: Forwarding
     /// What ARP and neighbour discovery are answered from; absent without `neighborSuppression`.
     public var neighbors: Neighbors?
+
+    /// Who wants which multicast groups; absent but with `flood: known-multicast`.
+    public var groups: Groups?
 
     /// From its parts.
     public init(vni: UInt32, mode: String, device: String?, mtu: Int, fdb: Forwarding) {

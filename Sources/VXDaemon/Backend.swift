@@ -58,6 +58,15 @@ struct Backend: AdminBackend {
             let state = relay.state(now: Clocks.bootTime())
             return .init(isStopped: state.isStopped, stops: state.stops)
         }
+        status.groups = entry.groups.map { table in
+            let usage = table.usage(now: Clocks.bootTime())
+            return .init(
+                memberships: usage.memberships,
+                refused: usage.refused,
+                hasIPv4Querier: usage.hasQuerier.ipv4,
+                hasIPv6Querier: usage.hasQuerier.ipv6
+            )
+        }
         status.bridge = network.bridge
         status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
         status.deviceRestarts = device.restarts

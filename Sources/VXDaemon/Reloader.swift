@@ -214,6 +214,7 @@ actor Reloader {
         for index in plan.leaving {
             runtime.board.remove(index)
             ledger.forget(index)
+            for case let network? in plan.roster.networks { network.groups?.forget(index) }
         }
         for index in plan.rebound {
             for case let network? in plan.roster.networks where network.tables.contents.members.contains(index) {

@@ -14,6 +14,8 @@ struct Roster: Sendable {
         var tables: NetworkTables
         /// Nil for any rate.
         var limiter: FloodLimiter?
+        /// Nil but with `flood: known-multicast`.
+        var groups: GroupTable?
         /// Nil without `relay`.
         var relay: RelayGuard?
         /// The device's.
@@ -124,9 +126,16 @@ struct Roster: Sendable {
             configuration: network,
             tables: try tables ?? NetworkTables(contents),
             limiter: limiter,
+            groups: groups(of: network, members: contents.members.count, replacing: former),
             relay: network.relay ? former?.relay ?? RelayGuard() : nil,
             mtu: mtu
         )
+    }
+
+    private func groups(of network: NetworkConfiguration, members: Int, replacing former: Network?) -> GroupTable? {
+        guard network.flood == .knownMulticast else { return nil }
+        if let former, former.tables.contents.peerCapacity == peerCapacity, let groups = former.groups { return groups }
+        return GroupTable(peerCount: peerCapacity, members: members, seed: .random(in: .min ... .max))
     }
 
     private func contents(of network: NetworkConfiguration, members: [PeerIndex]) -> NetworkTables.Contents {
@@ -212,10 +221,11 @@ struct Roster: Sendable {
             members: network.tables.contents.members.sorted { $0.rawValue < $1.rawValue },
             forwarding: network.tables.forwarding,
             owner: network.tables,
-            flood: configuration.flood == .all ? .all : .none,
+            flood: configuration.flood == .none ? .none : .all,
             limiter: network.limiter,
             neighbors: network.tables.neighbors,
             relay: network.relay,
+            groups: network.groups,
             hasDevice: configuration.hasDevice
         )
     }

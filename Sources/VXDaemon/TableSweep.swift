@@ -13,6 +13,7 @@ struct TableSweep: Service {
             for case let network? in roster.current.networks {
                 network.tables.forwarding.sweep(now: now)
                 network.tables.neighbors?.sweep(now: now)
+                network.groups?.sweep(now: now)
             }
         }
     }

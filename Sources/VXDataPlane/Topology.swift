@@ -48,6 +48,8 @@ public struct NetworkDefinition: Sendable {
     public let neighbors: NeighborTable?
     /// Of a mixed network that passes frames between its sealed peers and its plaintext ones, shared by all lanes.
     public let relay: RelayGuard?
+    /// Which peers want which groups, shared by all lanes; nil where multicast goes to all.
+    public let groups: GroupTable?
     /// Frames also come from a device of this node, and go to it.
     public let hasDevice: Bool
     /// It stands for a place that no network has.
@@ -69,8 +71,10 @@ public struct NetworkDefinition: Sendable {
         limiter: FloodLimiter? = nil,
         neighbors: NeighborTable? = nil,
         relay: RelayGuard? = nil,
+        groups: GroupTable? = nil,
         hasDevice: Bool = true
     ) {
+        self.groups = groups
         self.relay = relay
         self.hasDevice = hasDevice
         self.owner = owner
@@ -143,6 +147,9 @@ struct Network: ~Copyable {
     let loops: LoopWatch?
     private let relay: RelayGuard?
     let hasDevice: Bool
+    /// Of `groupTable`, which it keeps alive.
+    let groups: GroupMembers?
+    private let groupTable: GroupTable?
     /// The largest IP packet of its device.
     let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
@@ -171,6 +178,8 @@ struct Network: ~Copyable {
         relays = definition.relay != nil
         loops = definition.relay?.watch
         hasDevice = definition.hasDevice
+        groupTable = definition.groups
+        groups = definition.groups?.groups
         // `maximumFrame` counts the Ethernet header and two tags.
         largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)

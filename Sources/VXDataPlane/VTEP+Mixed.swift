@@ -89,6 +89,9 @@ extension VTEP {
             cursor.isFlood = entry.target == nil
             cursor.floodSide = entry.toPlaintext ? .plaintext : .sealed
             cursor.origin = entry.origin
+            if cursor.isFlood, let origin = entry.origin, Self.macAddress(at: copy).isMulticast {
+                chooseGroup(copy, count: entry.count, from: origin, now: now)
+            }
             if let target = entry.target { cursor.peer = target }
             if resume(now: now) == .batchFull { return .batchFull }
         }

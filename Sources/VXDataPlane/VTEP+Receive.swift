@@ -287,11 +287,16 @@ extension VTEP {
             checksum = .partial
             isSuperFrame = packet.isTCP && packet.end &- packet.network > networks[network].largestPacket
         }
+        var isForDevice = networks[network].hasDevice
+        if destination.isMulticast, networks[network].groups != nil {
+            let mayHear = noteGroups(frame, count: count, network: network, peer: peer, now: now)
+            isForDevice = isForDevice && mayHear
+        }
         if networks[network].relays {
             let offload = offload(of: packet, checksum: checksum, isSuperFrame: isSuperFrame, network: network)
             guard relay(frame, count: count, network: network, offload: offload, from: peer, now: now) else { return }
         }
-        guard networks[network].hasDevice else { return }
+        guard isForDevice else { return }
         if isSuperFrame, let packet {
             return deliverSuperFrame(frame, count: count, network: network, packet: packet)
         }

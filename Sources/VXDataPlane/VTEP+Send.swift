@@ -53,6 +53,9 @@ extension VTEP {
             return drop(.notFlooded)
         }
         guard take(frame, count: count, offload: offload, network: network) else { return drop(.invalidOffload) }
+        if cursor.isFlood, destination.isMulticast {
+            chooseGroup(frame, count: count, from: ForwardingDatabase.localDevice, now: now)
+        }
         if cursor.isFlood, let buckets = networks[network].buckets,
             !buckets.take(cursor.segmenter?.count ?? 1, from: ForwardingDatabase.localDevice, now: now)
         {
@@ -78,6 +81,7 @@ extension VTEP {
         cursor.nextMember = 0
         cursor.nextSegment = 0
         cursor.floodSide = nil
+        cursor.group = nil
         cursor.origin = nil
         if offload.isSuperFrame {
             guard let segmenter = FrameSegmenter(frame, length: count, offload: offload) else { return false }
@@ -110,7 +114,7 @@ extension VTEP {
             let members = networks[cursor.network].members.count
             while cursor.nextMember < members {
                 let peer = networks[cursor.network].members[cursor.nextMember]
-                if isFlooded(peer), send(frame, to: peer, now: now) == .batchFull { return .batchFull }
+                if isFlooded(peer, now: now), send(frame, to: peer, now: now) == .batchFull { return .batchFull }
                 cursor.nextMember &+= 1
                 cursor.nextSegment = 0
             }
@@ -123,7 +127,12 @@ extension VTEP {
 
     /// Whether the flood under way goes to the peer.
     @inline(__always)
-    private func isFlooded(_ peer: PeerIndex) -> Bool {
+    private func isFlooded(_ peer: PeerIndex, now: Instant) -> Bool {
+        if let group = cursor.group, let groups = networks[cursor.network].groups,
+            !groups.isWanted(group, isIPv6: cursor.isIPv6Group, by: peer, now: now)
+        {
+            return false
+        }
         guard let side = cursor.floodSide else { return true }
         return (side == .plaintext) == peers[Int(peer.rawValue)].isPlaintext
     }

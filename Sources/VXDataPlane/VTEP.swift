@@ -205,6 +205,9 @@ struct SendCursor {
     var peer = PeerIndex(0)
     /// The peers that a flood goes to; nil for all.
     var floodSide: FloodSide?
+    /// The group that a flood is for, which goes only to who wants it; nil for what goes to all.
+    var group: MACAddress?
+    var isIPv6Group = false
     /// The peer that a relayed frame came from.
     var origin: PeerIndex?
     /// The next member to send to.

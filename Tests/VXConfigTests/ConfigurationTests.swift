@@ -127,7 +127,6 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    fdbLimit: 15\n", 6, "networks[0].fdbLimit"),
             (head + "networks:\n  - vni: 1\n    bumRate: 0\n", 6, "networks[0].bumRate"),
             (head + "networks:\n  - vni: 1\n    flood: some\n", 6, "networks[0].flood"),
-            (head + "networks:\n  - vni: 1\n    flood: known-multicast\n", 6, "networks[0].flood"),
             (head + "networks:\n  - vni: 1\n    relay: true\n", 6, "only a mixed network"),
             (head + "networks:\n  - vni: 1\n    bridge: a/b\n", 6, "`a/b` is no device name"),
             (

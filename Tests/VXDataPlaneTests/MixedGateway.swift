@@ -29,7 +29,7 @@ final class MixedGateway {
     var now = Instant(nanoseconds: 100_000_000_000)
     private let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
 
-    init(relays: Bool, hasDevice: Bool = true) {
+    init(relays: Bool, hasDevice: Bool = true, groups: GroupTable? = nil) {
         func network(_ mode: NetworkMode, _ members: [PeerIndex], _ relay: RelayGuard?, _ hasDevice: Bool)
             -> NetworkDefinition
         {
@@ -41,6 +41,7 @@ final class MixedGateway {
                 members: members,
                 forwarding: ForwardingDatabase(),
                 relay: relay,
+                groups: mode == .mixed ? groups : nil,
                 hasDevice: hasDevice
             )
         }

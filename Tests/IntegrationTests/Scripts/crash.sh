@@ -43,14 +43,15 @@ every_step() {
         killed_at "$victim" "$call" "$step"
         "$@" > "$work/out" 2>&1 || true
         until_true 30 "$kind: step $step of $victim is reached, or the end" is_dead_or_new "$victim" "$kind"
+        # The tracer goes with its daemon, also in this very moment.
+        if ! is_dead "$victim" && kill "$tracer" 2>/dev/null; then is_whole=1; fi
+        wait "$tracer" 2>/dev/null || true
         if is_dead "$victim"; then
+            is_whole=
             wait "${daemons[$victim]}" 2>/dev/null || true
             until_true 5 "its device is gone" sh -c "! ip -n $victim link show vxs42"
             up "$victim"
-        else
-            kill "$tracer"; is_whole=1
         fi
-        wait "$tracer" 2>/dev/null || true
         until_true 30 "$kind: sessions after a kill of $victim at step $step" both
         until_true 20 "$kind: traffic after a kill of $victim at step $step" reach n1 10.98.0.2
         # What was begun ends; what was not leaves nothing behind.
