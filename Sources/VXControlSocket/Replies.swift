@@ -229,6 +229,8 @@ public struct PeerStatus: Codable, Sendable {
     public var duplicated: UInt64 = 0
     /// Datagrams from it that arrived behind a later one.
     public var reordered: UInt64 = 0
+    /// VXLAN datagrams from a plaintext peer with reserved bits set, which are ignored as RFC 7348 says.
+    public var reservedBits: UInt64 = 0
     /// Plaintext that claimed to come from this keyed peer.
     public var tripwires: UInt64 = 0
     /// Where the last of it came from; absent without.

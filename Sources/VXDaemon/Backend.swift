@@ -101,6 +101,7 @@ struct Backend: AdminBackend {
             status.sent.frames += traffic.sentFrames
             status.sent.bytes += traffic.sentBytes
             status.tripwires += traffic.tripwires
+            status.reservedBits += traffic.reservedBits
         }
         guard peer.sealed != nil, let entry else { return status }
         let age = entry.establishedAt.map { now.since($0).seconds }

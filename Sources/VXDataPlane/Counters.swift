@@ -68,7 +68,7 @@ public struct DropCounters: Sendable {
 
 /// What one lane has exchanged with one peer, over all its sessions.
 public struct PeerCounters: Sendable {
-    @usableFromInline let block = CounterBlock(count: 7)
+    @usableFromInline let block = CounterBlock(count: 8)
 
     /// All at zero.
     public init() {}
@@ -91,6 +91,12 @@ public struct PeerCounters: Sendable {
 
     /// Plaintext that claimed to come from this keyed peer.
     public var tripwires: UInt64 { block[6] }
+
+    /// VXLAN datagrams from a plaintext peer with reserved bits set, which are ignored (RFC 7348, 5).
+    public var reservedBits: UInt64 { block[7] }
+
+    @inline(__always)
+    func countReservedBits() { block.add(1, at: 7) }
 
     func countTripwire() { block.add(1, at: 6) }
 

@@ -199,6 +199,10 @@ extension VTEP {
             return refusePlaintext(from: source, network: network, isPeer: isPeer, now: now)
         }
         peers[place].counters.countReceivedDatagram()
+        let flags = UInt32(bigEndian: datagram.loadUnaligned(as: UInt32.self))
+        if flags != 0x0800_0000 || datagram.load(fromByteOffset: 7, as: UInt8.self) != 0 {
+            peers[place].counters.countReservedBits()
+        }
         accept(
             datagram + VXLANHeader.length,
             count: count &- VXLANHeader.length,

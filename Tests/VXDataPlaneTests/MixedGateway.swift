@@ -17,6 +17,7 @@ final class MixedGateway {
     }
 
     let farEndpoint = Endpoint(address: .v4(IPv4Address(0xc000_0202)), port: 47890)
+    let plaintextCounters = [PeerCounters(), PeerCounters()]
     let plaintextEndpoints = [0xc000_020b, 0xc000_020c].map {
         Endpoint(address: .v4(IPv4Address($0)), port: 4789)
     }
@@ -26,10 +27,12 @@ final class MixedGateway {
     private var farEnd: VTEP
     let farCounters = PeerCounters()
     let guardian = RelayGuard()
+    let forwarding = ForwardingDatabase(limit: 1024, peerCount: 3)
     var now = Instant(nanoseconds: 100_000_000_000)
     private let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
 
     init(relays: Bool, hasDevice: Bool = true, groups: GroupTable? = nil) {
+        let forwarding = forwarding
         func network(_ mode: NetworkMode, _ members: [PeerIndex], _ relay: RelayGuard?, _ hasDevice: Bool)
             -> NetworkDefinition
         {
@@ -39,7 +42,7 @@ final class MixedGateway {
                 learning: true,
                 maximumFrame: 1522,
                 members: members,
-                forwarding: ForwardingDatabase(),
+                forwarding: mode == .mixed ? forwarding : ForwardingDatabase(),
                 relay: relay,
                 groups: mode == .mixed ? groups : nil,
                 hasDevice: hasDevice
@@ -54,7 +57,7 @@ final class MixedGateway {
         gateway = node(
             [network(.mixed, (0..<3).map { PeerIndex($0) }, relays ? guardian : nil, hasDevice)],
             [peer(farEndpoint, isPlaintext: false, counters: farCounters)]
-                + plaintextEndpoints.map { peer($0, isPlaintext: true) }
+                + zip(plaintextEndpoints, plaintextCounters).map { peer($0, isPlaintext: true, counters: $1) }
         )
         farEnd = node([network(.sealed, [PeerIndex(0)], nil, true)], [peer(ownEndpoint, isPlaintext: false)])
         let (first, second) = ([UInt8](repeating: 1, count: 32), [UInt8](repeating: 2, count: 32))
@@ -97,7 +100,11 @@ final class MixedGateway {
 
     /// Standard VXLAN from anywhere.
     func hear(_ frame: [UInt8], from source: Endpoint) -> Result {
-        let datagram: [UInt8] = [8, 0, 0, 0, 0, 0, 42, 0] + frame
+        hear(datagram: [8, 0, 0, 0, 0, 0, 42, 0] + frame, from: source)
+    }
+
+    /// Any datagram on the plaintext port.
+    func hear(datagram: [UInt8], from source: Endpoint) -> Result {
         slot.copyMemory(from: datagram, byteCount: datagram.count)
         gateway.receivePlaintext(slot, count: datagram.count, segmentSize: 0, from: source, now: now)
         return takeAll()
