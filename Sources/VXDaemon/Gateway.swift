@@ -40,7 +40,7 @@ public struct Gateway {
     /// - Throws: when it cannot start; nothing is left behind then.
     public func run() async throws {
         ProcessHardening.apply()
-        try reserveDescriptors()
+        try Descriptors.reserve(networks: configuration.networks.count(where: \.hasDevice), lanes: lanes)
         // What this process makes is its user's alone: directories, then files and the admin socket, from the moment that
         // they exist.
         umask(0o077)
@@ -135,18 +135,6 @@ public struct Gateway {
         try await group.run()
         DeviceMaker(configuration: roster.current.configuration, addressKey: addressKey).removeDevices()
         logger.info("vxseal has ended", metadata: ["node": "\(configuration.node)"])
-    }
-
-    /// Each lane has a queue of each device, and some sockets.
-    private func reserveDescriptors() throws {
-        let needed = lanes * (configuration.networks.count + 48) + 64
-        let limit = DescriptorLimit.raise()
-        guard needed <= limit else {
-            throw StartError(
-                "\(configuration.networks.count) networks on \(lanes) lanes take \(needed) file descriptors, and this process "
-                    + "may have \(limit); raise the limit (LimitNOFILE= of the systemd unit, or ulimit -Hn), or lower lanes"
-            )
-        }
     }
 
     private func prepareDirectories() throws {

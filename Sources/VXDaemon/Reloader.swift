@@ -124,8 +124,14 @@ actor Reloader {
         }
         let maker = DeviceMaker(configuration: configuration, addressKey: addressKey)
         let plan = try ReloadPlan(from: old, to: configuration, difference, mtu: maker.mtu(of:))
+        let leaving = Self.names(of: plan, in: old)
+        let early = plan.appearing.count { $0.network.hasDevice && !leaving.contains($0.network.device) }
+        if early > 0 {
+            let present = old.configuration.networks.count(where: \.hasDevice)
+            try Descriptors.reserve(networks: present + early, lanes: old.counters.count)
+        }
         var devices = NewDevices(lanes: old.counters.count)
-        let late = try make(plan, maker, leaving: Self.names(of: plan, in: old), into: &devices)
+        let late = try make(plan, maker, leaving: leaving, into: &devices)
         let warnings = await apply(plan, old: old, maker: maker, devices: devices, late: late)
         return ReloadReply(changes: difference.lines, warnings: warnings)
     }

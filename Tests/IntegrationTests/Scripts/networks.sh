@@ -28,6 +28,19 @@ for vni in $(seq 100 119); do ip -n n1 link del "vxs$vni"; done
 restarts() { [ "$(ask n1 "sum(n['deviceRestarts'] for n in s['networks'])")" = 20 ]; }
 until_true 30 "the devices are there again" restarts
 for vni in 100 119; do until_true 20 "VNI $vni again" reach n1 "$(address n2 "$vni")"; done
+
+# A reload that does not fit is refused before anything is made.
+cp "$work/n1.yaml" "$work/fits.yaml"
+sed -i 's/^peers:/  - {vni: 1001}\n  - {vni: 1002}\npeers:/' "$work/n1.yaml"
+"$VXSEAL" check -c "$work/n1.yaml" >/dev/null || fail "the configuration with two more is wrong"
+lanes=$(ask n1 "s['lanes']")
+prlimit --pid "${daemons[n1]}" --nofile=$((lanes * 349 + 64)):$((lanes * 349 + 64))
+code=0; "$VXSEAL" reload --socket "$work/n1.sock" > "$work/out" 2>&1 || code=$?
+[ $code = 1 ] && grep -q "302 networks on .* lanes take .* file descriptors" "$work/out" || fail "$code: $(cat "$work/out")"
+[ "$(ip -n n1 -o link show type tun | wc -l)" = 300 ] || fail "the refused reload made devices"
+reach n1 "$(address n2 1)" || fail "the refused reload ended traffic"
+mv "$work/fits.yaml" "$work/n1.yaml"
+
 stop n1 TERM
 [ -z "$(ip -n n1 -o link show type tun)" ] || fail "devices stayed"
 
