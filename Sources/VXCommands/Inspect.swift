@@ -55,6 +55,14 @@ struct Status: AsyncParsableCommand {
                         + (queriers.isEmpty
                             ? "no querier, so all are flooded" : "queriers: \(queriers.joined(separator: ", "))")
                 )
+                if !groups.routers.isEmpty {
+                    lines.append("    all groups go to: \(groups.routers.joined(separator: ", "))")
+                }
+                if groups.refused > 0 || groups.ignored > 0 {
+                    lines.append(
+                        "    not noted for want of place: \(groups.refused); messages not believed: \(groups.ignored)"
+                    )
+                }
             }
             if let neighbors = network.neighbors, neighbors.known > 0 || neighbors.answered > 0 {
                 lines.append("  neighbours: \(neighbors.known) heard of, \(neighbors.answered) questions answered here")
@@ -167,10 +175,17 @@ struct FDB: AsyncParsableCommand {
             peer.map { $0 != entry.peer } ?? false || vni.map { $0 != entry.vni } ?? false
                 || mac.map { $0.lowercased() != entry.mac } ?? false
         }
+        reply.groups.removeAll { group in
+            peer.map { $0 != group.peer } ?? false || vni.map { $0 != group.vni } ?? false
+                || mac.map { $0.lowercased() != group.mac } ?? false
+        }
         if options.json { return print(try Terminal.json(reply)) }
         let rows = reply.entries.map {
             [String($0.vni), $0.mac, $0.peer ?? "-", $0.kind, Terminal.span($0.ageSeconds)]
         }
         print(Terminal.table(["VNI", "MAC", "PEER", "KIND", "AGE"], rows))
+        guard !reply.groups.isEmpty else { return }
+        let groups = reply.groups.map { [String($0.vni), $0.mac, $0.peer, Terminal.span($0.expiresInSeconds)] }
+        print("\n" + Terminal.table(["VNI", "GROUP", "WANTED BY", "EXPIRES IN"], groups))
     }
 }

@@ -118,15 +118,29 @@ public struct NetworkStatus: Codable, Sendable {
         public var memberships: Int
         /// How often one was not taken up, since the table or its peer's share of it was full.
         public var refused: UInt64
+        /// Messages that were not believed: cut, with a wrong checksum, from beyond the link, or a router's from a peer whose
+        /// `allow` has no `router: true`.
+        public var ignored: UInt64
+        /// The peers that get all groups, for a multicast router is behind them.
+        public var routers: [String]
         /// Somebody asks for memberships of IPv4 groups (IGMP); else all are flooded.
         public var hasIPv4Querier: Bool
         /// The same for IPv6 (MLD).
         public var hasIPv6Querier: Bool
 
         /// From its parts.
-        public init(memberships: Int, refused: UInt64, hasIPv4Querier: Bool, hasIPv6Querier: Bool) {
+        public init(
+            memberships: Int,
+            refused: UInt64,
+            ignored: UInt64,
+            routers: [String],
+            hasIPv4Querier: Bool,
+            hasIPv6Querier: Bool
+        ) {
             self.memberships = memberships
             self.refused = refused
+            self.ignored = ignored
+            self.routers = routers
             self.hasIPv4Querier = hasIPv4Querier
             self.hasIPv6Querier = hasIPv6Querier
         }
@@ -274,13 +288,38 @@ public struct FDBReply: Codable, Sendable {
         }
     }
 
+    /// A multicast group that somebody behind a peer wants, in a network with `flood: known-multicast`.
+    public struct Group: Codable, Sendable {
+        /// The network.
+        public var vni: UInt32
+        /// The MAC address that the group's frames go to.
+        public var mac: String
+        /// The peer.
+        public var peer: String
+        /// Seconds until it is forgotten without another report.
+        public var expiresInSeconds: Double
+
+        /// From its parts.
+        public init(vni: UInt32, mac: String, peer: String, expiresInSeconds: Double) {
+            self.vni = vni
+            self.mac = mac
+            self.peer = peer
+            self.expiresInSeconds = expiresInSeconds
+        }
+    }
+
     /// The schema's name and number.
     public var schema = "vxseal.fdb/1"
     /// The entries, by network and address.
     public var entries: [Entry]
+    /// Who wants which multicast groups, by network, address and peer.
+    public var groups: [Group]
 
-    /// From its entries.
-    public init(entries: [Entry]) { self.entries = entries }
+    /// From its parts.
+    public init(entries: [Entry], groups: [Group]) {
+        self.entries = entries
+        self.groups = groups
+    }
 }
 
 /// What `POST /v1/fdb/flush` takes: what is forgotten must fit all that is given.

@@ -37,13 +37,13 @@ struct Backend: AdminBackend {
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
             ),
             uptimeSeconds: now.since(startedAt).seconds,
-            networks: roster.orderedNetworks.map { status(of: $1, at: $0) },
+            networks: roster.orderedNetworks.map { status(of: $1, at: $0, of: roster, now: now) },
             peers: roster.orderedPeers.map { status(of: $1, at: $0, of: roster, key: keys[$0], now: now) },
             drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
         )
     }
 
-    private func status(of entry: Roster.Network, at place: Int) -> NetworkStatus {
+    private func status(of entry: Roster.Network, at place: Int, of roster: Roster, now: Instant) -> NetworkStatus {
         let network = entry.configuration
         let usage = entry.tables.forwarding.usage
         let device = devices[place]
@@ -55,14 +55,20 @@ struct Backend: AdminBackend {
             fdb: .init(learned: usage.learned, limit: usage.limit, refused: usage.refused, frozen: usage.frozen)
         )
         status.relay = entry.relay.map { relay in
-            let state = relay.state(now: Clocks.bootTime())
+            let state = relay.state(now: now)
             return .init(isStopped: state.isStopped, stops: state.stops)
         }
         status.groups = entry.groups.map { table in
-            let usage = table.usage(now: Clocks.bootTime())
+            let usage = table.usage(now: now)
+            let routers = entry.tables.contents.members.filter { peer in
+                roster.peers[Int(peer.rawValue)]?.configuration.allow?.router == true
+                    || table.hasRouter(peer, isIPv6: false, now: now) || table.hasRouter(peer, isIPv6: true, now: now)
+            }
             return .init(
                 memberships: usage.memberships,
                 refused: usage.refused,
+                ignored: usage.ignored,
+                routers: routers.map(roster.name(of:)).sorted(),
                 hasIPv4Querier: usage.hasQuerier.ipv4,
                 hasIPv6Querier: usage.hasQuerier.ipv6
             )
@@ -140,7 +146,21 @@ struct Backend: AdminBackend {
                 )
             }
         }
-        return FDBReply(entries: entries)
+        return FDBReply(entries: entries, groups: groups(of: roster, now: now))
+    }
+
+    private func groups(of roster: Roster, now: Instant) -> [FDBReply.Group] {
+        roster.orderedNetworks.flatMap { _, network in
+            let rows = (network.groups?.rows(now: now) ?? []).map { row in
+                FDBReply.Group(
+                    vni: network.configuration.vni.rawValue,
+                    mac: row.group.description,
+                    peer: roster.name(of: row.peer),
+                    expiresInSeconds: row.remaining.seconds
+                )
+            }
+            return rows.sorted { ($0.mac, $0.peer) < ($1.mac, $1.peer) }
+        }
     }
 
     func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply {

@@ -1,7 +1,7 @@
 import VXWire
 
-/// A message by which multicast groups are asked for and reported: IGMP (RFC 1112, 2236, 3376) or MLD (RFC 2710, 3810). What is
-/// cut or of another kind is none.
+/// A message by which multicast groups are asked for and reported: IGMP (RFC 1112, 2236, 3376) or MLD (RFC 2710, 3810); or by
+/// which a multicast router tells of itself: a hello of PIM (RFC 7761, 4.9.2), an advertisement (RFC 4286).
 struct GroupMessage {
     /// What one says of a group.
     struct Membership: Equatable {
@@ -11,9 +11,18 @@ struct GroupMessage {
         let isWanted: Bool
     }
 
+    enum Kind: Equatable {
+        /// Asks who wants groups. Without a sender's address a switch asks, which wants none itself (RFC 4541, 2.1.1).
+        case query(isFromRouter: Bool)
+        case report
+        /// A multicast router is there.
+        case router
+        /// Cut, or with a wrong checksum, or from beyond the link: nobody believes what it says (RFC 4541, 2.1.1).
+        case invalid
+    }
+
     let isIPv6: Bool
-    /// Asks who is there: its sender is a router, or acts as one.
-    let isQuery: Bool
+    let kind: Kind
     private let records: UnsafeRawPointer
     private let end: Int
     /// Records of a version that lists several; else a single group stands at the start.
@@ -21,42 +30,42 @@ struct GroupMessage {
     private var offset = 0
     private let single: Bool?
 
+    /// Nil for a frame that is none.
     /// - Parameters:
     ///   - frame: the Ethernet header's first byte.
     ///   - count: bytes of the frame.
     init?(_ frame: UnsafeRawPointer, count: Int) {
-        guard let (network, type) = InnerPacket.networkHeader(frame, count: count) else { return nil }
-        let header = frame + network
-        let room = count &- network
-        func byte(_ offset: Int) -> UInt8 { header.load(fromByteOffset: offset, as: UInt8.self) }
-        var start = 0
-        if type == EtherType.ipv4 {
-            guard room >= 20, byte(9) == 2 else { return nil }
-            start = Int(byte(0) & 15) &* 4
-            // A later fragment has no header.
-            guard start >= 20, room >= start &+ 8, header.bigEndian16(at: 6) & 0x1fff == 0 else { return nil }
-            isIPv6 = false
-        } else if type == EtherType.ipv6 {
-            // MLD always carries a Router Alert option (RFC 2710, 3).
-            guard room >= 48, byte(6) == 0, byte(40) == IPProtocol.icmpv6 else { return nil }
-            start = 40 &+ 8 &* (Int(byte(41)) &+ 1)
-            guard room >= start &+ 24 || room >= start &+ 8 && byte(start) == 143 else { return nil }
-            isIPv6 = true
+        guard let envelope = GroupEnvelope(frame, count: count) else { return nil }
+        isIPv6 = envelope.isIPv6
+        let message = envelope.message
+        let type = envelope.type
+        var kind = Kind.report
+        // Of a report: what it says of its single group, or how many records it has.
+        var report: (single: Bool?, left: Int, least: Int) = (nil, 0, 8)
+        if envelope.isPIM {
+            guard type == 0x20 else { return nil }
+            kind = .router
         } else {
-            return nil
+            switch (isIPv6, type) {
+            case (false, 0x11): kind = .query(isFromRouter: envelope.hasSender)
+            case (true, 130): (kind, report.least) = (.query(isFromRouter: envelope.hasSender), 24)
+            case (false, 0x12), (false, 0x16): report = (true, 1, 8)
+            case (true, 131): report = (true, 1, 24)
+            case (false, 0x17): report = (false, 1, 8)
+            case (true, 132): report = (false, 1, 24)
+            case (false, 0x22), (true, 143): report.left = -1
+            case (false, 0x30), (true, 151): kind = .router
+            default: return nil
+            }
         }
-        let kind = byte(start)
-        // Group, or the first record, and how many records there are.
-        switch (isIPv6, kind) {
-        case (false, 0x11), (true, 130): (isQuery, single, left) = (true, nil, 0)
-        case (false, 0x12), (false, 0x16), (true, 131): (isQuery, single, left) = (false, true, 1)
-        case (false, 0x17), (true, 132): (isQuery, single, left) = (false, false, 1)
-        case (false, 0x22), (true, 143): (isQuery, single, left) = (false, nil, Int(header.bigEndian16(at: start &+ 6)))
-        default: return nil
-        }
-        let first = single != nil && !isIPv6 ? start &+ 4 : start &+ 8
-        records = header + first
-        end = room &- first
+        let isSeen = envelope.isIntact && (envelope.isPIM || envelope.count >= report.least)
+        self.kind = isSeen ? kind : .invalid
+        single = report.single
+        left = !isSeen ? 0 : report.left < 0 ? Int(message.bigEndian16(at: 6)) : report.left
+        // The group, or the first record.
+        let first = single != nil && !isIPv6 ? 4 : 8
+        records = message + first
+        end = envelope.count &- first
     }
 
     /// What it says of the next group; groups that are flooded anyway are left out.

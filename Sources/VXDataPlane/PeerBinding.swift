@@ -117,6 +117,9 @@ struct BindingRules {
     var bindsPrefixes: Bool { flags & Self.prefixes != 0 }
     @inline(__always)
     var refusesRouters: Bool { flags & Self.noRouter != 0 }
+    /// Its `allow` says that it is one.
+    @inline(__always)
+    var isRouter: Bool { flags & (Self.examined | Self.noRouter) == Self.examined }
 
     /// Whether the peer may speak for an IPv4 address.
     @inline(__always)

@@ -81,7 +81,7 @@ extension VTEP {
         cursor.nextMember = 0
         cursor.nextSegment = 0
         cursor.floodSide = nil
-        cursor.group = nil
+        cursor.audience = .all
         cursor.origin = nil
         if offload.isSuperFrame {
             guard let segmenter = FrameSegmenter(frame, length: count, offload: offload) else { return false }
@@ -128,11 +128,7 @@ extension VTEP {
     /// Whether the flood under way goes to the peer.
     @inline(__always)
     private func isFlooded(_ peer: PeerIndex, now: Instant) -> Bool {
-        if let group = cursor.group, let groups = networks[cursor.network].groups,
-            !groups.isWanted(group, isIPv6: cursor.isIPv6Group, by: peer, now: now)
-        {
-            return false
-        }
+        if !cursor.audience.isAll, !isConcerned(peer, now: now) { return false }
         guard let side = cursor.floodSide else { return true }
         return (side == .plaintext) == peers[Int(peer.rawValue)].isPlaintext
     }

@@ -188,6 +188,17 @@ public enum DataPlaneEvent: Sendable {
 
 /// The frame that is being sent: it is in the caller's buffer, and stays there until all of it has left.
 struct SendCursor {
+    /// Whom a flood concerns in a network with `flood: known-multicast`.
+    enum Audience {
+        case all
+        /// Those that want the group.
+        case group(MACAddress, isIPv6: Bool)
+        /// Those that learn from reports of membership.
+        case reports(isIPv6: Bool)
+
+        var isAll: Bool { if case .all = self { true } else { false } }
+    }
+
     var frame: UnsafeMutableRawPointer?
     var count = 0
     var network = 0
@@ -205,9 +216,8 @@ struct SendCursor {
     var peer = PeerIndex(0)
     /// The peers that a flood goes to; nil for all.
     var floodSide: FloodSide?
-    /// The group that a flood is for, which goes only to who wants it; nil for what goes to all.
-    var group: MACAddress?
-    var isIPv6Group = false
+    /// Whom a flood concerns.
+    var audience = Audience.all
     /// The peer that a relayed frame came from.
     var origin: PeerIndex?
     /// The next member to send to.

@@ -31,7 +31,8 @@ final class MixedGateway {
     var now = Instant(nanoseconds: 100_000_000_000)
     private let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
 
-    init(relays: Bool, hasDevice: Bool = true, groups: GroupTable? = nil) {
+    /// - Parameter binding: the first plaintext peer's.
+    init(relays: Bool, hasDevice: Bool = true, groups: GroupTable? = nil, binding: PeerBinding? = nil) {
         let forwarding = forwarding
         func network(_ mode: NetworkMode, _ members: [PeerIndex], _ relay: RelayGuard?, _ hasDevice: Bool)
             -> NetworkDefinition
@@ -51,13 +52,26 @@ final class MixedGateway {
         func node(_ networks: [NetworkDefinition], _ peers: [PeerDefinition]) -> VTEP {
             VTEP(lane: 0, threads: 1, networks: networks, peers: peers, cipher: .libsodium(), drops: DropCounters())
         }
-        func peer(_ endpoint: Endpoint, isPlaintext: Bool, counters: PeerCounters = PeerCounters()) -> PeerDefinition {
-            PeerDefinition(isPlaintext: isPlaintext, endpoint: endpoint, roaming: true, counters: counters)
+        func peer(
+            _ endpoint: Endpoint,
+            isPlaintext: Bool,
+            counters: PeerCounters = PeerCounters(),
+            binding: PeerBinding? = nil
+        ) -> PeerDefinition {
+            PeerDefinition(
+                isPlaintext: isPlaintext,
+                endpoint: endpoint,
+                roaming: true,
+                counters: counters,
+                binding: binding
+            )
         }
         gateway = node(
             [network(.mixed, (0..<3).map { PeerIndex($0) }, relays ? guardian : nil, hasDevice)],
             [peer(farEndpoint, isPlaintext: false, counters: farCounters)]
-                + zip(plaintextEndpoints, plaintextCounters).map { peer($0, isPlaintext: true, counters: $1) }
+                + zip(plaintextEndpoints, plaintextCounters).enumerated().map { place, parts in
+                    peer(parts.0, isPlaintext: true, counters: parts.1, binding: place == 0 ? binding : nil)
+                }
         )
         farEnd = node([network(.sealed, [PeerIndex(0)], nil, true)], [peer(ownEndpoint, isPlaintext: false)])
         let (first, second) = ([UInt8](repeating: 1, count: 32), [UInt8](repeating: 2, count: 32))

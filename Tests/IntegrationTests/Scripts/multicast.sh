@@ -15,7 +15,8 @@ groups() { ask "$1" "s['networks'][0]['groups']['$2']"; }
 is() { [ "$(groups "$1" "$2")" "$3" "$4" ]; }
 is n1 hasIPv4Querier = False || fail "a querier before there is one"
 
-# The bridge of n3 asks, as a router would.
+# The bridge of n3 asks, as a router would: in IPv6 once it has an address of the link.
+until_true 10 "n3 has a link-local address" sh -c 'ip -n n3 -6 addr show dev br42 scope link -tentative | grep -q fe80'
 ip -n n3 link set br42 type bridge mcast_startup_query_interval 100 mcast_querier 1
 until_true 20 "n1 hears of the querier" is n1 hasIPv4Querier = True
 until_true 20 "and of the other family's" is n1 hasIPv6Querier = True
