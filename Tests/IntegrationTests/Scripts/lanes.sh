@@ -20,6 +20,17 @@ configure() {
 ports() { ask "$1" "' '.join(p['lanePorts'])"; }
 has_ports() { [ "$(ports "$1")" = "$2" ]; }
 
+# Where datagrams may have stayed: drops of the nodes, refused sends, full queues and sockets, the firewall.
+account() {
+    for n in n1 n2; do
+        ask $n "'$n', p['sent'], p['received'], p['lost'], p['lanePorts'], {k: v for k, v in s['drops'].items() if v}"
+        ip netns exec $n nstat -asz UdpRcvbufErrors UdpSndbufErrors UdpMemErrors | tail -n +2
+        ip netns exec $n ss -uanm 'sport = 47890'
+    done
+    ip netns exec router nft list ruleset; ip -n router -s link
+    awk '{print "softnet", $1, $2, $3}' /proc/net/softnet_stat
+}
+
 flows=12 count=800 rate=100
 # Numbered datagrams of twelve flows in each direction, and TCP beside them.
 traffic() { # WHAT
@@ -38,7 +49,7 @@ traffic() { # WHAT
     for n in "${pids[@]}"; do wait "$n" || fail "$1: numbered traffic"; done
     for n in "${iperf[@]}"; do wait "$n" || fail "$1: TCP"; done
     for n in n1 n2; do
-        [ "$(ask $n "p['lost']['received'] + p['duplicated']")" = 0 ] || fail "$1: $n missed or got twice: $(status $n)"
+        [ "$(ask $n "p['lost']['received'] + p['duplicated']")" = 0 ] || fail "$1: $n missed or got twice: $(account)"
         for reason in authenticationFailed replayed outsideWindow laneOutOfRange sourceMismatch; do
             [ "$(dropped $n $reason)" = 0 ] || fail "$1: $n counts $reason"
         done
@@ -74,7 +85,7 @@ traffic "a translator"
 ip netns exec router nft delete table ip t
 
 # A firewall that lets only listen ports through.
-printf '%s\n' 'table ip t {' 'chain f {' 'type filter hook forward priority 0;' 'udp sport != 47890 drop' '}' '}' > "$work/firewall"
+printf '%s\n' 'table ip t {' 'chain f {' 'type filter hook forward priority 0;' 'udp sport != 47890 counter drop' '}' '}' > "$work/firewall"
 ip netns exec router nft -f "$work/firewall"
 configure 2 4 198.51.101.1 198.51.102.1
 until_true 20 "lanes of n1 are black" has_ports n1 "fixed black"
