@@ -90,6 +90,7 @@ let package = Package(
                 "VXWire", "VXCrypto", "VXLinux", "VXConfig", "VXControlSocket", "VXDaemon",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
         .executableTarget(name: "vxseal", dependencies: ["VXCommands"]),

@@ -39,6 +39,12 @@ struct Status: AsyncParsableCommand {
                         : "  relay: on; stopped for a loop \(relay.stops) times"
                 )
             }
+            if let traffic = network.traffic {
+                lines.append(
+                    "  device: \(Terminal.bytes(traffic.receivedBytes)) from peers, "
+                        + "\(Terminal.bytes(traffic.sentBytes)) for them"
+                )
+            }
             let fdb = network.fdb
             lines.append("  stations: \(fdb.learned) learned of \(fdb.limit) at most")
             if fdb.refused > 0 || fdb.frozen > 0 {
@@ -88,17 +94,23 @@ struct Status: AsyncParsableCommand {
         if let key = peer.publicKey { lines.append("  public key: \(key)") }
         lines.append("  endpoint: \(peer.endpoint ?? "unknown until it calls")")
         if peer.mode == "sealed" {
-            let age = peer.keyAgeSeconds.map { ", key \(Terminal.span($0)) old" } ?? ""
+            let renewal = peer.nextRekeySeconds.map { ", next in \(Terminal.span($0))" } ?? ""
+            let age = peer.keyAgeSeconds.map { ", key \(Terminal.span($0)) old\(renewal)" } ?? ""
             lines.append("  state: \(peer.state)\(age)\(peer.postQuantum ? ", post-quantum" : "")")
             if peer.state == "handshaking", let endpoint = peer.endpoint {
                 lines.append(
                     "  no answer yet: does vxseal run there, does UDP pass to and from \(endpoint), do the keys fit?"
                 )
             }
-            let rtt = peer.rttMicroseconds.map { ", round trip \($0) µs" } ?? ""
             lines.append(
-                "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago\(rtt)"
+                "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago"
             )
+            if let rtt = peer.rtt {
+                let times = [rtt.minMicroseconds, rtt.medianMicroseconds, rtt.p99Microseconds].map {
+                    Terminal.milliseconds(Double($0))
+                }
+                lines.append("  round trip: \(times[1]), least \(times[0]), p99 \(times[2])")
+            }
             if let mtu = peer.pathMTU { lines.append("  path MTU: \(mtu)") }
             if let lanes = peer.peerLanes, lanes > 1 || peer.lanePorts.count > 1 {
                 lines.append("  lanes: \(lanes) from it; ports of ours: \(peer.lanePorts.joined(separator: ", "))")
@@ -120,6 +132,11 @@ struct Status: AsyncParsableCommand {
         lines.append(
             "  transfer: \(Terminal.bytes(peer.received.bytes)) received, \(Terminal.bytes(peer.sent.bytes)) sent"
         )
+        if let rates = peer.rates, rates.receivedFrames + rates.sentFrames > 0 {
+            lines.append(
+                "  now: \(Terminal.rate(rates.receivedBytes)) received, \(Terminal.rate(rates.sentBytes)) sent"
+            )
+        }
         return lines
     }
 }

@@ -39,6 +39,21 @@ enum Terminal {
         return unit == 0 ? "\(count) B" : String(format: "%.1f %@", value, units[unit] as NSString)
     }
 
+    /// Bytes a second as the bits a second of a link.
+    static func rate(_ bytes: UInt64) -> String {
+        let units = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"]
+        var value = Double(bytes) * 8
+        var unit = 0
+        while value >= 1000, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return String(format: unit == 0 ? "%.0f %@" : "%.1f %@", value, units[unit] as NSString)
+    }
+
+    /// A round trip, in milliseconds.
+    static func milliseconds(_ microseconds: Double) -> String { String(format: "%.2f ms", microseconds / 1000) }
+
     /// A time span in its two largest units.
     static func span(_ seconds: Double?) -> String {
         guard let seconds else { return "-" }

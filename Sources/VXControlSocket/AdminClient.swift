@@ -37,6 +37,11 @@ public struct AdminClient: Sendable {
         try await ask("POST", "/v1/fdb/flush", body: JSONEncoder().encode(request))
     }
 
+    /// One echo request to a peer.
+    public func ping(_ request: PingRequest) async throws -> PingReply {
+        try await ask("POST", "/v1/ping", body: JSONEncoder().encode(request), timeout: .seconds(20))
+    }
+
     /// Has the configuration read again; thousands of devices may have to be made.
     public func reload() async throws -> ReloadReply {
         try await ask("POST", "/v1/reload", body: Data("{}".utf8), timeout: .minutes(5))

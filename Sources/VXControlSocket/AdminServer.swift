@@ -10,6 +10,8 @@ public protocol AdminBackend: Sendable {
     func forwardingDatabase() async -> FDBReply
     /// Forgets learned entries, and answers what is left.
     func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply
+    /// Asks a peer for an echo and waits for it.
+    func ping(_ request: PingRequest) async throws(AdminRefusal) -> PingReply
     /// Reads the configuration again and takes it into use, or refuses it whole.
     func reload() async -> ReloadReply
     /// Starts a new handshake with one peer or all; nil when no sealed peer has that name.
@@ -40,6 +42,7 @@ extension FDBReply: ResponseEncodable {}
 extension RotateSessionReply: ResponseEncodable {}
 extension RotationReply: ResponseEncodable {}
 extension ReloadReply: ResponseEncodable {}
+extension PingReply: ResponseEncodable {}
 
 /// The admin API: versioned JSON over HTTP on a UNIX socket. Who may open the socket may do all of it, so the socket is
 /// its owner's alone: the daemon runs under umask 177, which makes it 0600 from the moment it exists.
@@ -66,6 +69,10 @@ public struct AdminServer: Service {
             return try await Self.answering { () async throws(AdminRefusal) in
                 try await backend.flushForwardingDatabase(wanted)
             }
+        }
+        router.post("v1/ping") { request, context in
+            let wanted = try await request.decode(as: PingRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in try await backend.ping(wanted) }
         }
         router.post("v1/reload") { _, _ in await backend.reload() }
         router.post("v1/rotate/session") { request, context in

@@ -22,6 +22,8 @@ public struct StatusReply: Codable, Sendable {
     public var offloads: [String: String]
     /// Seconds since the daemon started.
     public var uptimeSeconds: Double
+    /// What each lane thread has done, in their order.
+    public var laneTraffic: [LaneStatus] = []
     /// The networks, in the configuration's order.
     public var networks: [NetworkStatus]
     /// The peers, in the configuration's order.
@@ -55,6 +57,23 @@ public struct StatusReply: Codable, Sendable {
         self.uptimeSeconds = uptimeSeconds
         self.networks = networks
         self.peers = peers
+        self.drops = drops
+    }
+}
+
+/// One lane thread in `StatusReply`.
+public struct LaneStatus: Codable, Sendable {
+    /// What it took from sockets.
+    public var received: PeerStatus.Traffic
+    /// What it sent.
+    public var sent: PeerStatus.Traffic
+    /// What it dropped, by reason; reasons at zero are left out.
+    public var drops: [String: UInt64]
+
+    /// From its parts.
+    public init(received: PeerStatus.Traffic, sent: PeerStatus.Traffic, drops: [String: UInt64]) {
+        self.received = received
+        self.sent = sent
         self.drops = drops
     }
 }
@@ -146,6 +165,26 @@ public struct NetworkStatus: Codable, Sendable {
         }
     }
 
+    /// What its device has carried.
+    public struct Traffic: Codable, Sendable {
+        /// Packets from peers, handed to the device.
+        public var receivedPackets: UInt64
+        /// Bytes of them.
+        public var receivedBytes: UInt64
+        /// Packets that the device had for peers.
+        public var sentPackets: UInt64
+        /// Bytes of them.
+        public var sentBytes: UInt64
+
+        /// From its parts.
+        public init(receivedPackets: UInt64, receivedBytes: UInt64, sentPackets: UInt64, sentBytes: UInt64) {
+            self.receivedPackets = receivedPackets
+            self.receivedBytes = receivedBytes
+            self.sentPackets = sentPackets
+            self.sentBytes = sentBytes
+        }
+    }
+
     /// Its identifier.
     public var vni: UInt32
     /// `sealed`, `mixed` or `plaintext`.
@@ -166,7 +205,8 @@ public struct NetworkStatus: Codable, Sendable {
     public var fdb: Forwarding
     /// What ARP and neighbour discovery are answered from; absent without `neighborSuppression`.
     public var neighbors: Neighbors?
-
+    /// What the device has carried, by the kernel's count; absent without a device.
+    public var traffic: Traffic?
     /// Who wants which multicast groups; absent but with `flood: known-multicast`.
     public var groups: Groups?
 
@@ -206,6 +246,46 @@ public struct PeerStatus: Codable, Sendable {
         public init() {}
     }
 
+    /// Round trips of the last minutes, measured by echo requests within the session.
+    public struct RoundTrip: Codable, Sendable {
+        /// The shortest, in microseconds.
+        public var minMicroseconds: UInt64
+        /// Half of them were shorter.
+        public var medianMicroseconds: UInt64
+        /// 99 of 100 were no longer.
+        public var p99Microseconds: UInt64
+        /// How many were measured.
+        public var samples: Int
+
+        /// From its parts.
+        public init(minMicroseconds: UInt64, medianMicroseconds: UInt64, p99Microseconds: UInt64, samples: Int) {
+            self.minMicroseconds = minMicroseconds
+            self.medianMicroseconds = medianMicroseconds
+            self.p99Microseconds = p99Microseconds
+            self.samples = samples
+        }
+    }
+
+    /// Traffic a second, over the last few.
+    public struct Rates: Codable, Sendable {
+        /// Frames from the peer.
+        public var receivedFrames: UInt64
+        /// Bytes of them.
+        public var receivedBytes: UInt64
+        /// Frames to the peer.
+        public var sentFrames: UInt64
+        /// Bytes of them.
+        public var sentBytes: UInt64
+
+        /// From its parts.
+        public init(receivedFrames: UInt64, receivedBytes: UInt64, sentFrames: UInt64, sentBytes: UInt64) {
+            self.receivedFrames = receivedFrames
+            self.receivedBytes = receivedBytes
+            self.sentFrames = sentFrames
+            self.sentBytes = sentBytes
+        }
+    }
+
     /// Its name in the configuration.
     public var name: String
     /// Its identity, base64; absent for a plaintext peer.
@@ -222,8 +302,14 @@ public struct PeerStatus: Codable, Sendable {
     public var keyAgeSeconds: Double?
     /// Time since the last completed handshake.
     public var lastHandshakeSecondsAgo: Double?
-    /// Round-trip time of the last handshake that this node initiated.
+    /// When the keys are renewed if nothing asks for it before; absent without a session.
+    public var nextRekeySeconds: Double?
+    /// The median of `rtt`; before the first measurement the time that the last handshake took which this node began.
     public var rttMicroseconds: UInt64?
+    /// Absent before the first measurement.
+    public var rtt: RoundTrip?
+    /// What flows now.
+    public var rates: Rates?
     /// Bytes of IP packet that the path carries; absent until it is discovered.
     public var pathMTU: Int?
     /// How many lanes it sends on; absent before the first session.

@@ -4,6 +4,7 @@ import VXCrypto
 import VXDataPlane
 import VXHandshake
 import VXLinux
+import VXNetlink
 import VXRuntime
 import VXWire
 
@@ -17,6 +18,7 @@ struct Backend: AdminBackend {
     let steering: FlowSteering
     let ledger: RotationLedger
     let cipher: BulkCipher.Provider
+    let rates: TrafficRates
     let startedAt = Clocks.bootTime()
 
     func status() async -> StatusReply {
@@ -25,7 +27,8 @@ struct Backend: AdminBackend {
         let roster = roster.current
         let lanes = roster.counters.count
         let keys = Dictionary(uniqueKeysWithValues: rotations.peers.map { ($0.index, $0.key) })
-        return StatusReply(
+        let carried = roster.configuration.networks.isEmpty ? [:] : (try? NetworkConfigurator().traffic()) ?? [:]
+        var reply = StatusReply(
             node: roster.configuration.node,
             publicKey: rotations.publicKey.base64,
             listen: listen,
@@ -37,13 +40,32 @@ struct Backend: AdminBackend {
                 uniqueKeysWithValues: runtime.offloads.current.map { ($0.name, $0.state.rawValue) }
             ),
             uptimeSeconds: now.since(startedAt).seconds,
-            networks: roster.orderedNetworks.map { status(of: $1, at: $0, of: roster, now: now) },
+            networks: roster.orderedNetworks.map { status(of: $1, at: $0, of: roster, carried: carried, now: now) },
             peers: roster.orderedPeers.map { status(of: $1, at: $0, of: roster, key: keys[$0], now: now) },
             drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, runtime.drops($0)) })
         )
+        reply.laneTraffic = roster.counters.enumerated().map { number, peers in
+            let drops = runtime.drops(ofLane: number)
+            var lane = LaneStatus(
+                received: .init(),
+                sent: .init(),
+                drops: Dictionary(
+                    uniqueKeysWithValues: DropReason.allCases.filter { drops[$0] > 0 }.map { ($0.name, drops[$0]) }
+                )
+            )
+            for peer in peers { peer.add(to: &lane.received, &lane.sent) }
+            return lane
+        }
+        return reply
     }
 
-    private func status(of entry: Roster.Network, at place: Int, of roster: Roster, now: Instant) -> NetworkStatus {
+    private func status(
+        of entry: Roster.Network,
+        at place: Int,
+        of roster: Roster,
+        carried: [String: LinkTraffic],
+        now: Instant
+    ) -> NetworkStatus {
         let network = entry.configuration
         let usage = entry.tables.forwarding.usage
         let device = devices[place]
@@ -73,6 +95,14 @@ struct Backend: AdminBackend {
                 hasIPv6Querier: usage.hasQuerier.ipv6
             )
         }
+        status.traffic = status.device.flatMap { carried[$0] }.map { traffic in
+            .init(
+                receivedPackets: traffic.receivedPackets,
+                receivedBytes: traffic.receivedBytes,
+                sentPackets: traffic.sentPackets,
+                sentBytes: traffic.sentBytes
+            )
+        }
         status.bridge = network.bridge
         status.isKeptApart = network.bridge == nil ? nil : device.isKeptApart
         status.deviceRestarts = device.restarts
@@ -100,21 +130,34 @@ struct Backend: AdminBackend {
         )
         for lane in roster.counters {
             let traffic = lane[Int(index.rawValue)]
-            status.received.datagrams += traffic.receivedDatagrams
-            status.received.frames += traffic.receivedFrames
-            status.received.bytes += traffic.receivedBytes
-            status.sent.datagrams += traffic.sentDatagrams
-            status.sent.frames += traffic.sentFrames
-            status.sent.bytes += traffic.sentBytes
+            traffic.add(to: &status.received, &status.sent)
             status.tripwires += traffic.tripwires
             status.reservedBits += traffic.reservedBits
         }
+        let counted = TrafficRates.Flow(
+            receivedFrames: status.received.frames,
+            receivedBytes: status.received.bytes,
+            sentFrames: status.sent.frames,
+            sentBytes: status.sent.bytes
+        )
+        let rate = rates.rate(of: index, counted: counted, now: now)
+        status.rates = .init(
+            receivedFrames: rate.receivedFrames,
+            receivedBytes: rate.receivedBytes,
+            sentFrames: rate.sentFrames,
+            sentBytes: rate.sentBytes
+        )
         guard peer.sealed != nil, let entry else { return status }
         let age = entry.establishedAt.map { now.since($0).seconds }
         status.postQuantum = entry.state == .established
         status.keyAgeSeconds = entry.state == .established ? age : nil
         status.lastHandshakeSecondsAgo = age
-        status.rttMicroseconds = entry.roundTrip.map { $0.nanoseconds / 1000 }
+        status.nextRekeySeconds =
+            entry.state == .established ? entry.renewal.map { $0.since(now).seconds } : nil
+        status.rtt = entry.roundTrips.summary.map {
+            .init(minMicroseconds: $0.least, medianMicroseconds: $0.median, p99Microseconds: $0.p99, samples: $0.count)
+        }
+        status.rttMicroseconds = status.rtt?.medianMicroseconds ?? entry.roundTrip.map { $0.nanoseconds / 1000 }
         status.handshakes = entry.handshakes
         status.pathMTU = entry.pathMTU
         status.peerLanes = entry.announcedLanes
@@ -192,6 +235,25 @@ struct Backend: AdminBackend {
         return RotateSessionReply(peers: peers.map(\.configuration.name))
     }
 
+    func ping(_ request: PingRequest) async throws(AdminRefusal) -> PingReply {
+        guard let peer = roster.current.orderedPeers.first(where: { $1.name == request.peer }), peer.1.sealed != nil
+        else { throw AdminRefusal("no sealed peer has the name \(request.peer); see them with: vxseal peers") }
+        guard (0...PingRequest.mostPadding).contains(request.padding) else {
+            throw AdminRefusal("a request carries 0 to \(PingRequest.mostPadding) bytes, not \(request.padding)")
+        }
+        guard (1...10_000).contains(request.timeoutMilliseconds) else {
+            throw AdminRefusal("a timeout is 1 to 10000 ms, not \(request.timeoutMilliseconds)")
+        }
+        let timeout = Interval.milliseconds(UInt64(request.timeoutMilliseconds))
+        switch await runtime.ping(peer.0, padding: request.padding, timeout: timeout) {
+        case .answered(let interval):
+            return PingReply(outcome: "answered", roundTripMicroseconds: Double(interval.nanoseconds) / 1000)
+        case .lost: return PingReply(outcome: "lost")
+        case .noSession: return PingReply(outcome: "noSession")
+        case .busy: throw AdminRefusal("too many echo requests wait for their answers; try again")
+        }
+    }
+
     func reload() async -> ReloadReply { await reloader.reload() }
 }
 
@@ -201,4 +263,16 @@ enum FlowSteering: String {
     case ebpf
     /// The kernel's own rule: order holds within a lane.
     case kernel
+}
+
+extension PeerCounters {
+    /// Adds what one lane has exchanged with one peer to both directions' sums.
+    fileprivate func add(to received: inout PeerStatus.Traffic, _ sent: inout PeerStatus.Traffic) {
+        received.datagrams += receivedDatagrams
+        received.frames += receivedFrames
+        received.bytes += receivedBytes
+        sent.datagrams += sentDatagrams
+        sent.frames += sentFrames
+        sent.bytes += sentBytes
+    }
 }

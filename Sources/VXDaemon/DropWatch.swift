@@ -104,6 +104,7 @@ struct DropTally {
         case .laneHandover: "datagrams of a lane arrive at another's thread faster than they are handed over"
         case .keyMemoryExhausted:
             "the kernel gives no memory for another handshake's keys; see vm.max_map_count and memory limits"
+        case .echoLimited: "a peer asks for more echoes than it gets answered"
         case .expiredKey, .handshakeLimited, .handshakeCrossed, .unknownRecord, .unknownControl, .shortFrame,
             .invalidSource, .linkLocal, .hairpin, .notFlooded, .notECNCapable, .tooBig, .noPeer, .noSession,
             .noEndpoint,

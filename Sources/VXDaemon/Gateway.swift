@@ -86,6 +86,7 @@ public struct Gateway {
             ledger: ledger,
             logger: logger
         )
+        let rates = TrafficRates(roster: roster)
         let backend = Backend(
             roster: roster,
             runtime: runtime,
@@ -94,7 +95,8 @@ public struct Gateway {
             listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.configured),
             steering: isSteered ? .ebpf : .kernel,
             ledger: ledger,
-            cipher: cipher
+            cipher: cipher,
+            rates: rates
         )
         let server = AdminServer(path: configuration.adminSocket, backend: backend, logger: logger)
         logger.info(
@@ -120,6 +122,7 @@ public struct Gateway {
                         successTerminationBehavior: .ignore
                     ),
                     .init(service: keeper, successTerminationBehavior: .ignore),
+                    .init(service: rates, successTerminationBehavior: .ignore),
                     .init(service: TableSweep(roster: roster), successTerminationBehavior: .ignore),
                     .init(service: HangupReload(reloader: reloader), successTerminationBehavior: .ignore),
                     .init(

@@ -102,7 +102,10 @@ extension HandshakeMachine {
             let isEarly = isRotating || now.since(pair.createdAt) < HandshakeConstants.lateReport
             peer.pairs[place].nextReport =
                 now + (isEarly ? HandshakeConstants.earlyReport : HandshakeConstants.lateReport)
-            guard pair.supersededAt != nil else { continue }
+            guard pair.supersededAt != nil else {
+                measureRoundTrip(to: peer, now: now)
+                continue
+            }
             peer.pairs[place].closingReports += 1
             let sent = peer.pairs[place].closingReports
             peer.pairs[place].nextReport =

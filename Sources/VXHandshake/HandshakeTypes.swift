@@ -215,6 +215,10 @@ public enum HandshakeAction: Sendable {
     case endpoint(PeerIndex, Endpoint)
     /// What the peer received under the pair, by lane of this node.
     case reported(PeerIndex, ReceiverIndex, [ControlMessage.LaneReport])
+    /// How long the peer took to answer over the session; for `status`.
+    case roundTrip(PeerIndex, Interval)
+    /// The peer answered an echo request of `ping`.
+    case echoed(PeerIndex, identifier: UInt32, sequence: UInt32)
     /// The name the peer gives itself; shown, never trusted.
     case name(PeerIndex, String)
     /// Something that the log should say once.

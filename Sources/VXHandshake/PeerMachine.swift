@@ -48,6 +48,8 @@ final class PeerMachine {
     /// How much had been sent when the last probes were decided on.
     var probedCounter: UInt64 = 0
 
+    var echo = EchoState()
+
     /// When this node's successor statement is due again; nil when the peer has acknowledged it.
     var announcement: Repetition?
     /// The rotation of the preshared key that is under way.

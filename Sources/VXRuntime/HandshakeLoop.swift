@@ -27,6 +27,7 @@ final class HandshakeLoop: @unchecked Sendable {
     private var pairs: [ReceiverIndex: LanePair] = [:]
     private var clockGuard = ClockGuard()
     private var isStopping = false
+    private var echoes = EchoDesk()
 
     /// A pair that the lanes hold, and how many of them have yet to answer.
     private struct LanePair {
@@ -103,14 +104,17 @@ final class HandshakeLoop: @unchecked Sendable {
             checkRoutes()
             machine.handleTimeout(now: now())
             carryOut()
+            echoes.expire(now: Clocks.bootTime())
         }
+        echoes.close()
         for lane in lanes { lane.post(.stop) }
         // Whoever asked too late still gets an answer.
         for message in mailbox.close() { if case .ask(let body) = message { body(self) } }
     }
 
     private func waitingTime() -> Int {
-        guard let next = machine.nextTimeout else { return Self.tick }
+        let due = [machine.nextTimeout, echoes.nextDeadline].compactMap(\.self)
+        guard let next = due.min() else { return Self.tick }
         let left = next.since(Clocks.bootTime()).nanoseconds / 1_000_000 + 1
         return min(Self.tick, Int(clamping: left))
     }
@@ -281,6 +285,10 @@ final class HandshakeLoop: @unchecked Sendable {
                 board.update(peer) { $0.lanePorts = ports }
             case .checkLane(let peer, let lane, .keepalive): lanes[lane].post(.keepalive(peer))
             case .checkLane(let peer, let lane, .trial(let count)): lanes[lane].post(.tryOwnPort(peer, count: count))
+            case .roundTrip(let peer, let roundTrip): board.update(peer) { $0.roundTrips.note(roundTrip) }
+            case .echoed(let peer, let identifier, let sequence):
+                guard identifier == echoes.identifier else { continue }
+                echoes.answered(sequence, by: peer, now: Clocks.bootTime())
             case .name(let peer, let name): board.update(peer) { $0.hello = name }
             }
         }
@@ -336,6 +344,24 @@ final class HandshakeLoop: @unchecked Sendable {
 
     /// The largest datagram that holds such a frame.
     private static func largestDatagram(of frame: Int) -> Int { frame + VTEP.headroom + VTEP.tailroom }
+
+    /// On the handshake thread: asks a peer for an echo. `answer` is called once, here.
+    func ping(
+        _ peer: PeerIndex,
+        padding: Int,
+        timeout: Interval,
+        answer: @escaping @Sendable (PingOutcome) -> Void
+    ) {
+        let now = Clocks.bootTime()
+        guard !isStopping, let sequence = echoes.note(peer, now: now, timeout: timeout, answer: answer) else {
+            return answer(.busy)
+        }
+        let identifier = echoes.identifier
+        guard machine.ping(peer, identifier: identifier, sequence: sequence, padding: padding, now: now) else {
+            return echoes.giveUp(sequence, with: .noSession)
+        }
+        carryOut()
+    }
 
     // MARK: - Rotations
 

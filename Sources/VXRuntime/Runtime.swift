@@ -1,5 +1,5 @@
 public import VXCrypto
-import VXDataPlane
+public import VXDataPlane
 public import VXHandshake
 public import VXLinux
 public import VXWire
@@ -111,6 +111,21 @@ public final class Runtime: Sendable {
     /// Goes back to what the configuration says of a peer.
     public func forget(_ peer: PeerIndex) async -> RotationOutcome { await ask { $0.forget(peer) } }
 
+    /// Asks a peer for an echo over its session, and waits for it.
+    /// - Parameters:
+    ///   - padding: bytes that go along in both directions.
+    ///   - timeout: when it counts as lost.
+    public func ping(_ peer: PeerIndex, padding: Int, timeout: Interval) async -> PingOutcome {
+        await withCheckedContinuation { continuation in
+            let isTaken = handshake.mailbox.post(
+                .ask { loop in
+                    loop.ping(peer, padding: padding, timeout: timeout) { continuation.resume(returning: $0) }
+                }
+            )
+            if !isTaken { continuation.resume(returning: .lost) }
+        }
+    }
+
     /// Where the rotations stand.
     public func rotationSnapshot() async -> RotationSnapshot { await ask { $0.rotationSnapshot } }
 
@@ -124,6 +139,9 @@ public final class Runtime: Sendable {
 
     /// Datagrams that a lane thread received and handed to the one that owns their lane. From any thread.
     public var handovers: UInt64 { lanes.reduce(0) { $0 + $1.handovers[0] } }
+
+    /// What one lane thread has dropped. From any thread.
+    public func drops(ofLane number: Int) -> DropCounters { lanes[number].drops }
 
     /// The sum of every thread's drops. From any thread.
     public func drops(_ reason: DropReason) -> UInt64 {

@@ -74,6 +74,10 @@ public final class StatusBoard: Sendable {
         public var establishedAt: Instant?
         /// The round trip of the last handshake that this node started.
         public var roundTrip: Interval?
+        /// Whether this node began the newest session, and so renews it.
+        public private(set) var isInitiator = false
+        /// Of echo requests within the session.
+        public internal(set) var roundTrips = RoundTrips()
         /// How many sessions were made.
         public var handshakes: UInt64 = 0
         /// The name the peer gives itself.
@@ -86,6 +90,13 @@ public final class StatusBoard: Sendable {
         public var lanePorts: [LanePort] = []
         /// The last plaintext that claimed to come from the peer, within a second.
         public var tripwire: Tripwire?
+        /// When the session's keys are renewed if nothing comes between; nil without a session.
+        public var renewal: Instant? {
+            establishedAt.map { established in
+                established
+                    + (isInitiator ? HandshakeConstants.rekeyAfterTime : HandshakeConstants.rekeyAfterTimeResponder)
+            }
+        }
         private var sessions: [ReceiverIndex: Session] = [:]
         private var endedLosses = Losses()
 
@@ -98,6 +109,7 @@ public final class StatusBoard: Sendable {
             counters: PairCounters
         ) {
             establishedAt = instant
+            isInitiator = roundTrip != nil
             self.roundTrip = roundTrip ?? self.roundTrip
             handshakes += 1
             announcedLanes = counters.receiveLanes

@@ -47,6 +47,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case cookieSent
     /// An initiation from a proven address whose prefix has had its share.
     case rateLimited
+    /// An echo request beyond what a peer gets answered.
+    case echoLimited
     /// A cookie reply to no outstanding initiation, or one that does not authenticate.
     case invalidCookie
     /// An initiation from a key that a rotation has retired.

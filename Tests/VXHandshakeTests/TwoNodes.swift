@@ -36,6 +36,9 @@ final class SimulatedNode {
     var sent: [(message: [UInt8], isTransport: Bool, to: Endpoint)] = []
     var drops: [DropReason: Int] = [:]
     var established = 0
+    var roundTrips: [Interval] = []
+    /// Sequence numbers of pings that came back.
+    var echoes: [UInt32] = []
     /// What the machine is told when it makes sure of memory for secrets.
     let keyMemory = KeyMemory()
 
@@ -77,7 +80,7 @@ final class SimulatedNode {
             case .activate(let index, _, let announce):
                 guard let pair = installed[index] else { continue }
                 sending = pair
-                if announce { sendEmpty(under: pair) }
+                if announce { send(under: pair) }
             case .retire(let index):
                 installed[index] = nil
                 if sending?.localIndex == index { sending = nil }
@@ -85,7 +88,10 @@ final class SimulatedNode {
             case .stopSending(let index, _): if sending?.localIndex == index { sending = nil }
             case .dropped(let reason): drops[reason, default: 0] += 1
             case .established: established += 1
-            case .keepalive, .control, .report: if let sending { sendEmpty(under: sending) }
+            case .keepalive, .report: if let sending { send(under: sending) }
+            case .control(_, let message): if let sending { send(message, under: sending) }
+            case .roundTrip(_, let interval): roundTrips.append(interval)
+            case .echoed(_, _, let sequence): echoes.append(sequence)
             case .store(_, let number): machine.handle(.stored(number, succeeded: true), now: now)
             case .observed(let peer, let observed):
                 machine.handle(.addressObserved(peer, isOwn: observed == endpoint), now: now)
@@ -97,9 +103,9 @@ final class SimulatedNode {
         }
     }
 
-    /// An empty transport datagram: header and tag.
-    func sendEmpty(under pair: PairInstallation) {
-        var datagram = [UInt8](repeating: 0, count: 32)
+    /// A transport datagram: header, a control message or nothing, and tag.
+    func send(_ message: [UInt8] = [], under pair: PairInstallation) {
+        var datagram = [UInt8](repeating: 0, count: 16) + message + [UInt8](repeating: 0, count: 16)
         var span = datagram.mutableSpan
         var header = span.mutableBytes
         SealedHeader(lane: 0, receiver: pair.remoteIndex, counter: 0).write(into: &header)
@@ -109,7 +115,7 @@ final class SimulatedNode {
             _ = BulkCipher.libsodium().seal(
                 into: base + 16,
                 from: base + 16,
-                count: 0,
+                count: message.count,
                 header: base,
                 counter: 0,
                 key: key
@@ -123,13 +129,16 @@ final class SimulatedNode {
         guard case .header(let header) = SealedHeader.parse(datagram.span.bytes), let pair = installed[header.receiver]
         else { return }
         var copy = datagram
+        let length = datagram.count - 32
         let isAuthentic = copy.withUnsafeMutableBytes { bytes in
             guard let base = bytes.baseAddress else { return false }
             let key = pair.keys.receiveKey(lane: 0)
-            return BulkCipher.libsodium().open(inPlace: base + 16, count: 0, header: base, counter: 0, key: key)
+            return BulkCipher.libsodium().open(inPlace: base + 16, count: length, header: base, counter: 0, key: key)
         }
         #expect(isAuthentic, "both sides of a pair hold different keys")
         machine.handle(.confirmed(pair.localIndex, from: source), now: now)
+        guard length > 0 else { return }
+        machine.handle(.control(PeerIndex(0), pair.localIndex, Array(copy[16..<16 + length])), now: now)
     }
 }
 
