@@ -119,6 +119,7 @@ let package = Package(
             name: "VXDaemonTests",
             dependencies: ["VXDaemon", "VXRuntime", "VXConfig", "VXDataPlane", "VXHandshake", "VXCrypto", "VXWire"]
         ),
+        .testTarget(name: "VXCommandsTests", dependencies: ["VXCommands", "VXControlSocket"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -1,0 +1,79 @@
+# What an operator asks a running node: ping, status.
+. "$(dirname "$0")/common.sh"
+for n in 1 2; do node "n$n" "192.0.2.$n" "fd00::$n"; genkey "n$n"; done
+add_router
+for n in 1 2; do
+    other=$((3 - n))
+    { head_of "n$n"
+      printf 'lanes: 2\nnetworks:\n  - {vni: 42, addresses: [10.98.0.%s/24]}\npeers:\n' "$n"
+      peer_of "n$other" "198.51.10$other.1:47890"; } > "$work/n$n.yaml"
+done
+vx() { local node=$1; shift; "$VXSEAL" "$@" --socket "$work/$node.sock"; }
+
+# Before there is a session: said, and not taken for loss.
+up n1
+vx n1 ping n2 -c 2 -i 0.01 > "$work/ping" && fail "a ping without a session succeeded: $(cat "$work/ping")"
+grep -q "no session with it" "$work/ping" && grep -q "0 sent, 0 answered, lost 0" "$work/ping" || fail "$(cat "$work/ping")"
+up n2
+for n in n1 n2; do until_true 15 "$n has a session" established $n; done
+
+# Whole: all come back, of every size.
+for size in 0 56 1100; do
+    vx n1 ping n2 -c 20 -i 0.01 -s $size > "$work/ping" || fail "ping: $(cat "$work/ping")"
+    grep -q "20 sent, 20 answered, lost 0 (0.0 %): 0 there, 0 back" "$work/ping" || fail "$(cat "$work/ping")"
+done
+vx n1 ping n2 -c 3 -i 0.01 --json | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+assert s["schema"] == "vxseal.ping/1" and s["answered"] == 3, s
+assert 0 < s["minMicroseconds"] <= s["medianMicroseconds"] <= s["maxMicroseconds"], s' || fail "ping --json"
+# Wrong use.
+vx n1 ping nobody -c 1 2> "$work/err" && fail "pinged nobody"
+grep -q "no peer has the name nobody" "$work/err" || fail "$(cat "$work/err")"
+code=0; vx n1 ping n2 -s 1101 2> "$work/err" || code=$?
+[ $code = 2 ] || fail "exit code $code for a size that no request has"
+
+# Each second request is lost on the way there, then each second answer on the way back.
+lossy() { # SOURCE
+    printf '%s\n' 'table ip t {' 'chain f {' 'type filter hook forward priority 0;' \
+        "ip saddr $1 udp dport 47890 numgen inc mod 2 == 0 counter drop" '}' '}' > "$work/loss"
+    ip netns exec router nft -f "$work/loss"
+}
+for way in "198.51.101.1 lostThere" "198.51.102.1 lostBack"; do
+    read -r source field <<< "$way"
+    lossy "$source"
+    vx n1 ping n2 -c 40 -i 0.01 -t 0.5 --json > "$work/ping" || fail "ping with loss: $(cat "$work/ping")"
+    ip netns exec router nft delete table ip t
+    python3 - "$work/ping" "$field" <<'P' || fail "with loss from $source: $(cat "$work/ping")"
+import json, sys
+s, field = json.load(open(sys.argv[1])), sys.argv[2]
+other = {"lostThere": "lostBack", "lostBack": "lostThere"}[field]
+# A report that passes meanwhile takes its turn with the filter.
+assert s["sent"] == 40 and 15 <= s[field] <= 25 and s[other] <= 2 and s["answered"] + s[field] + s[other] == 40, s
+P
+done
+
+# An interrupt ends it with the summary.
+"$VXSEAL" ping n2 -i 0.01 --socket "$work/n1.sock" > "$work/ping" & ping=$!; children+=("$ping")
+until_true 5 "pings are answered" grep -q "answer 5:" "$work/ping"
+kill -INT $ping; wait $ping || fail "an interrupted ping failed"
+grep -q "round trip min/avg/median/p99/max" "$work/ping" || fail "no summary: $(cat "$work/ping")"
+
+# The status measures by itself, and sees what flows.
+until_true 10 "a round trip is measured" sh -c "'$VXSEAL' status --socket '$work/n1.sock' | grep -q 'round trip: .* ms, least'"
+reach n1 10.98.0.2 > /dev/null
+ask n1 "s['schema'], s['networks'][0]['traffic']['sentPackets'] > 0, len(s['laneTraffic']), p['rtt']['samples'] > 0" |
+    grep -qx "vxseal.status/1 True 2 True" || fail "status: $(status n1)"
+[ "$(ask n1 "100 < p['nextRekeySeconds'] + p['keyAgeSeconds'] < 151")" = True ] || fail "next rekey: $(status n1)"
+[ "$(ask n1 "sum(l['sent']['frames'] for l in s['laneTraffic']) == p['sent']['frames']")" = True ] || fail "lanes: $(status n1)"
+ip netns exec n1 ping -q -f -c 400 -s 1000 10.98.0.2 > /dev/null & flood=$!; children+=("$flood")
+until_true 10 "a rate is seen" sh -c "'$VXSEAL' status --socket '$work/n1.sock' | grep -q 'now: .*bit/s received'"
+wait $flood
+
+# The live screen on a terminal that is turned over, made tiny and closed; and in a pipe.
+python3 "$(dirname "$0")/terminal.py" "$VXSEAL" "$work/n1.sock" || fail "top on a terminal"
+vx n1 top -i 0.2 > "$work/top" || fail "top in a pipe"
+grep -q "^n2 *established" "$work/top" || fail "top in a pipe: $(cat "$work/top")"
+grep -q "$(printf '\033')" "$work/top" && fail "control sequences in a pipe"
+vx n1 top -i 0.1 | head -n 1 > /dev/null
+echo PASSED
