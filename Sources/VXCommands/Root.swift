@@ -9,7 +9,7 @@ public struct Root: AsyncParsableCommand {
         subcommands: [
             GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Reload.self,
             Status.self, Top.self,
-            Peers.self, FDB.self, Ping.self, Rotate.self, Demo.self, DemoTraffic.self,
+            Peers.self, FDB.self, Ping.self, Trace.self, Rotate.self, Demo.self, DemoTraffic.self,
         ]
     )
 

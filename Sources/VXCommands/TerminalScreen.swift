@@ -26,7 +26,7 @@ final class TerminalScreen {
             return nil
         }
         var raw = saved
-        raw.c_lflag &= ~tcflag_t(ICANON | ECHO)
+        raw.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG)
         guard tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0 else { return nil }
         _ = write("\u{1b}[?1049h\u{1b}[?25l")
     }
@@ -49,7 +49,7 @@ final class TerminalScreen {
     /// Shows lines, from the top; what was there before goes.
     /// - Returns: false when the terminal is gone.
     func show(_ lines: [String]) -> Bool {
-        write("\u{1b}[H" + lines.map { $0 + "\u{1b}[K" }.joined(separator: "\r\n") + "\u{1b}[J")
+        write("\u{1b}[H" + lines.map { $0 + "\u{1b}[K" }.joined(separator: "\n") + "\u{1b}[J")
     }
 
     /// Waits for keys, at most so long.

@@ -42,6 +42,11 @@ public struct AdminClient: Sendable {
         try await ask("POST", "/v1/ping", body: JSONEncoder().encode(request), timeout: .seconds(20))
     }
 
+    /// What would become of a frame.
+    public func trace(_ request: TraceRequest) async throws -> TraceReply {
+        try await ask("POST", "/v1/trace", body: JSONEncoder().encode(request))
+    }
+
     /// Has the configuration read again; thousands of devices may have to be made.
     public func reload() async throws -> ReloadReply {
         try await ask("POST", "/v1/reload", body: Data("{}".utf8), timeout: .minutes(5))

@@ -12,6 +12,8 @@ public protocol AdminBackend: Sendable {
     func flushForwardingDatabase(_ request: FlushRequest) async throws(AdminRefusal) -> FDBReply
     /// Asks a peer for an echo and waits for it.
     func ping(_ request: PingRequest) async throws(AdminRefusal) -> PingReply
+    /// Tells what would become of a frame, without sending it.
+    func trace(_ request: TraceRequest) async throws(AdminRefusal) -> TraceReply
     /// Reads the configuration again and takes it into use, or refuses it whole.
     func reload() async -> ReloadReply
     /// Starts a new handshake with one peer or all; nil when no sealed peer has that name.
@@ -43,6 +45,7 @@ extension RotateSessionReply: ResponseEncodable {}
 extension RotationReply: ResponseEncodable {}
 extension ReloadReply: ResponseEncodable {}
 extension PingReply: ResponseEncodable {}
+extension TraceReply: ResponseEncodable {}
 
 /// The admin API: versioned JSON over HTTP on a UNIX socket. Who may open the socket may do all of it, so the socket is
 /// its owner's alone: the daemon runs under umask 177, which makes it 0600 from the moment it exists.
@@ -73,6 +76,10 @@ public struct AdminServer: Service {
         router.post("v1/ping") { request, context in
             let wanted = try await request.decode(as: PingRequest.self, context: context)
             return try await Self.answering { () async throws(AdminRefusal) in try await backend.ping(wanted) }
+        }
+        router.post("v1/trace") { request, context in
+            let wanted = try await request.decode(as: TraceRequest.self, context: context)
+            return try await Self.answering { () async throws(AdminRefusal) in try await backend.trace(wanted) }
         }
         router.post("v1/reload") { _, _ in await backend.reload() }
         router.post("v1/rotate/session") { request, context in

@@ -254,6 +254,17 @@ struct Backend: AdminBackend {
         }
     }
 
+    func trace(_ request: TraceRequest) async throws(AdminRefusal) -> TraceReply {
+        var tracer = Tracer(
+            roster: roster.current,
+            board: runtime.board,
+            cipher: cipher.rawValue,
+            listen: listen,
+            now: Clocks.bootTime()
+        )
+        return try tracer.trace(request)
+    }
+
     func reload() async -> ReloadReply { await reloader.reload() }
 }
 

@@ -132,7 +132,7 @@ public struct NetworkConfigurator: ~Copyable {
         return link
     }
 
-    private static func address(_ address: IPAddress) -> OpaquePointer? {
+    static func address(_ address: IPAddress) -> OpaquePointer? {
         switch address {
         case .v4(let address):
             var bytes = address.rawValue.bigEndian

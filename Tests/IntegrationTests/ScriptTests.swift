@@ -11,7 +11,9 @@ import Testing
     /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
     /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
     /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes.
-    static let otherScripts = ["reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo"]
+    static let otherScripts = [
+        "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo",
+    ]
 
     /// The daemon's settings beside those that a script is about.
     struct Settings: Sendable, CustomTestStringConvertible {

@@ -70,10 +70,41 @@ ip netns exec n1 ping -q -f -c 400 -s 1000 10.98.0.2 > /dev/null & flood=$!; chi
 until_true 10 "a rate is seen" sh -c "'$VXSEAL' status --socket '$work/n1.sock' | grep -q 'now: .*bit/s received'"
 wait $flood
 
+# What would become of a frame.
+traced() { # NODE CODE TEXT ARGUMENTS...: trace ends with the code and prints the text
+    local node=$1 code=$2 text=$3 got=0
+    shift 3
+    vx "$node" trace "$@" > "$work/trace" 2> "$work/err" || got=$?
+    [ $got = "$code" ] && grep -qF -- "$text" "$work/trace" "$work/err" ||
+        fail "trace $* ended with $got, wanted $code and '$text': $(cat "$work/trace" "$work/err")"
+}
+station=$(ip -n n2 -o link show vxs42 | sed 's/.*ether \([0-9a-f:]*\).*/\1/')
+traced n1 0 "=> sent to n2" 10.98.0.1 10.98.0.2
+grep -q "^station *$station, by the kernel's neighbour table (vxs42)" "$work/trace" || fail "$(cat "$work/trace")"
+grep -q "^database *$station is behind n2 (learned, heard . s ago)" "$work/trace" || fail "$(cat "$work/trace")"
+grep -q "^size *packets of up to 1414 bytes go whole" "$work/trace" || fail "$(cat "$work/trace")"
+[ "$(awk '{ if (length > 80) print }' "$work/trace")" = "" ] || fail "wider than 80: $(cat "$work/trace")"
+traced n1 0 "=> flooded to n2" 10.98.0.1 10.98.0.77
+traced n1 0 "=> flooded to n2" 10.98.0.1 ff02::1 --vni 42
+traced n1 0 "=> stays on this node" "$station" "$(ip -n n1 -o link show vxs42 | sed 's/.*ether \([0-9a-f:]*\).*/\1/')"
+traced n1 0 "1500 bytes are more than the device's MTU of 1414" 10.98.0.1 10.98.0.2 --size 1500
+traced n1 1 "=> dropped: linkLocal" 10.98.0.1 01:80:c2:00:00:0e
+traced n1 1 "no network has VNI 7" 10.98.0.1 10.98.0.2 --vni 7
+traced n1 1 "is neither an IP address nor a MAC address" 10.98.0.1 nonsense
+vx n1 trace 10.98.0.1 10.98.0.2 --json | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+assert s["schema"] == "vxseal.trace/1" and s["outcome"] == "sent" and s["peers"] == ["n2"], s' || fail "trace --json"
+
 # The live screen on a terminal that is turned over, made tiny and closed; and in a pipe.
 python3 "$(dirname "$0")/terminal.py" "$VXSEAL" "$work/n1.sock" || fail "top on a terminal"
 vx n1 top -i 0.2 > "$work/top" || fail "top in a pipe"
 grep -q "^n2 *established" "$work/top" || fail "top in a pipe: $(cat "$work/top")"
 grep -q "$(printf '\033')" "$work/top" && fail "control sequences in a pipe"
 vx n1 top -i 0.1 | head -n 1 > /dev/null
+
+# A peer that is gone takes nothing, and trace says why.
+stop n2 TERM
+until_true 10 "n1 has lost n2" sh -c "! '$VXSEAL' peers --socket '$work/n1.sock' | grep -q established"
+traced n1 1 "=> dropped: noSession" 10.98.0.1 "$station"
 echo PASSED
