@@ -77,6 +77,7 @@ public struct Gateway {
             board: deviceBoard,
             logger: logger
         )
+        let supervisor = ServiceSupervisor.current()
         let reloader = Reloader(
             source: source,
             roster: roster,
@@ -84,6 +85,7 @@ public struct Gateway {
             keeper: keeper,
             addressKey: addressKey,
             ledger: ledger,
+            supervisor: supervisor,
             logger: logger
         )
         let rates = TrafficRates(roster: roster)
@@ -108,6 +110,7 @@ public struct Gateway {
             runtime: runtime,
             logger: logger
         )
+        let reports = ServiceReports(supervisor: supervisor, roster: roster, runtime: runtime)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
@@ -124,6 +127,11 @@ public struct Gateway {
                     .init(service: keeper, successTerminationBehavior: .ignore),
                     .init(service: rates, successTerminationBehavior: .ignore),
                     .init(service: TableSweep(roster: roster), successTerminationBehavior: .ignore),
+                    .init(service: reports, successTerminationBehavior: .ignore),
+                    .init(
+                        service: Watchdog(supervisor: supervisor, runtime: runtime, reports: reports, logger: logger),
+                        successTerminationBehavior: .ignore
+                    ),
                     .init(service: HangupReload(reloader: reloader), successTerminationBehavior: .ignore),
                     .init(
                         service: RuntimeService(runtime: runtime),

@@ -40,6 +40,7 @@ actor Reloader {
     /// The key that devices' addresses come from.
     private let addressKey: PublicKey
     private let ledger: RotationLedger
+    private let supervisor: ServiceSupervisor
     private let logger: Logger
     /// The reload under way: the next begins when it has ended.
     private var last: Task<ReloadReply, Never>?
@@ -51,6 +52,7 @@ actor Reloader {
         keeper: DeviceKeeper,
         addressKey: PublicKey,
         ledger: RotationLedger,
+        supervisor: ServiceSupervisor,
         logger: Logger
     ) {
         self.source = source
@@ -59,6 +61,7 @@ actor Reloader {
         self.keeper = keeper
         self.addressKey = addressKey
         self.ledger = ledger
+        self.supervisor = supervisor
         self.logger = logger
     }
 
@@ -75,6 +78,9 @@ actor Reloader {
 
     private func run() async -> ReloadReply {
         let reply: ReloadReply
+        // Only a time after that of its signal tells the supervisor that this reload is the answer to it.
+        supervisor.tell(.reloading(at: Clocks.monotonic()))
+        defer { supervisor.tell(.ready) }
         do {
             reply = try await take()
         } catch let problems as ConfigurationProblems {

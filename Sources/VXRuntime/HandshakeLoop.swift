@@ -9,6 +9,8 @@ public import VXWire
 final class HandshakeLoop: @unchecked Sendable {
     let mailbox: Mailbox<HandshakeMessage>
     let drops = DropCounters()
+    /// How often it has gone round its loop.
+    let turns = TurnCounter()
     let board: StatusBoard
     private var machine: HandshakeMachine
     private let sockets: OwnedArray<UDPSocket>
@@ -95,6 +97,7 @@ final class HandshakeLoop: @unchecked Sendable {
             } else {
                 events.wait(into: &ready, timeoutMilliseconds: waitingTime())
             }
+            turns.count()
             if clockGuard.hasJumped() { erase() }
             for place in 0..<ready.count {
                 if ready[place] == 0 { readMailbox() } else { readSocket(Int(ready[place]) - 1) }

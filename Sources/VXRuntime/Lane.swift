@@ -48,6 +48,8 @@ final class Lane: @unchecked Sendable {
     let drops = DropCounters()
     /// How many datagrams this lane handed to others. From any thread.
     let handovers: CounterBlock
+    /// How often it has gone round its loop: who is stuck in a call does not.
+    let turns = TurnCounter()
     private let handshake: Mailbox<HandshakeMessage>
     private let offloads: OffloadBoard
     private let losses: Mailbox<DeviceLoss>
@@ -139,6 +141,7 @@ final class Lane: @unchecked Sendable {
     func run() {
         while true {
             waitForWork()
+            turns.count()
             if clockGuard.hasJumped() {
                 vtep.eraseAll()
                 handshake.post(.clockJumped)

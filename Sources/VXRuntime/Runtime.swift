@@ -10,7 +10,7 @@ public final class Runtime: Sendable {
     public let board: StatusBoard
     /// Which offloads are in use.
     public let offloads: OffloadBoard
-    private let handshake: HandshakeLoop
+    let handshake: HandshakeLoop
     let lanes: [Lane]
 
     /// Prepares the threads; nothing runs yet.
@@ -66,8 +66,8 @@ public final class Runtime: Sendable {
     /// Runs all threads until `stop`, and returns when they have ended. Blocks its thread.
     public func run() {
         let threads =
-            lanes.enumerated().map { number, lane in RuntimeThread(name: "vxseal-lane\(number)") { lane.run() } }
-            + [RuntimeThread(name: "vxseal-hs") { [handshake] in handshake.run() }]
+            lanes.enumerated().map { number, lane in RuntimeThread(name: Self.laneName(number)) { lane.run() } }
+            + [RuntimeThread(name: Self.handshakeName) { [handshake] in handshake.run() }]
         for thread in threads { thread.join() }
     }
 

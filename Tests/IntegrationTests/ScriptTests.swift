@@ -14,6 +14,8 @@ import Testing
     static let otherScripts = [
         "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo",
     ]
+    /// About the process and whoever started it.
+    static let serviceScripts = ["service"]
 
     /// The daemon's settings beside those that a script is about.
     struct Settings: Sendable, CustomTestStringConvertible {
@@ -110,7 +112,7 @@ import Testing
     @Test(
         "scripts in namespaces",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
-        arguments: trafficScripts + otherScripts
+        arguments: trafficScripts + otherScripts + serviceScripts
     )
     func script(name: String) async throws { try await play(name) }
 
