@@ -1,9 +1,9 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
 import Logging
 import VXConfig
 import VXControlSocket
-import VXDaemon
+public import VXDaemon
 
 /// The configuration file and what it may contain.
 struct ConfigurationOptions: ParsableArguments {
@@ -33,6 +33,8 @@ struct ConfigurationOptions: ParsableArguments {
     }
 }
 
+extension LogFormat: ExpressibleByArgument {}
+
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Validate a configuration and print the effective one, or every problem at once."
@@ -48,9 +50,12 @@ struct Up: AsyncParsableCommand {
 
     @OptionGroup var options: ConfigurationOptions
 
+    @Option(help: "Lines of the log on standard error; by default the journal's, where it reads it, else text.")
+    var logFormat: LogFormat?
+
     func run() async throws {
         let configuration = try options.load()
-        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        DaemonLog.start(logFormat)
         let logger = Logger(label: "vxseal")
         do {
             let source = ConfigurationSource(loader: options.loader, path: options.file)

@@ -312,7 +312,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
             try netlink.change(device.name, address: wanted)
             logger.warning(
                 "somebody changed a device's MAC address; it was set back",
-                metadata: ["device": "\(device.name)", "address": "\(wanted)", "changed to": "\(found)"]
+                metadata: ["device": "\(device.name)", "address": "\(wanted)", "changedTo": "\(found)"]
             )
         } catch {
             complain("a device's MAC address cannot be set back", device.name, error)
