@@ -9,7 +9,7 @@ import VXWire
 @Suite struct HandoverRingTests {
     private static let source = Endpoint(address: .v6(IPv6Address(high: 0xfe80 << 48, low: 7)), port: 47891, scope: 3)
 
-    private func push(_ ring: HandoverRing, _ bytes: [UInt8]) -> HandoverRing.Push {
+    private func push(_ ring: HandoverRing, _ bytes: [UInt8]) -> RingPush {
         bytes.withUnsafeBytes {
             ring.push($0.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!, count: $0.count, source: Self.source)
         }
