@@ -27,7 +27,7 @@ public struct OutgoingRun {
     public let path: OutgoingPath
     /// DSCP and ECN of their IP headers.
     public let trafficClass: UInt8
-    fileprivate let peer: Int
+    let peer: Int
     /// The last datagram was shorter, or the run is as long as the kernel takes it.
     fileprivate var isClosed: Bool
 

@@ -20,6 +20,8 @@ public struct SessionParameters: Sendable {
     public let createdAt: Instant
     /// Where every lane publishes what it sees of the pair.
     public let counters: PairCounters
+    /// The pair's number with this peer since the node started, from 1; captures show it.
+    public let epoch: UInt32
 
     /// From its parts.
     public init(
@@ -30,7 +32,8 @@ public struct SessionParameters: Sendable {
         isInitiator: Bool,
         features: UInt8,
         createdAt: Instant,
-        counters: PairCounters
+        counters: PairCounters,
+        epoch: UInt32 = 0
     ) {
         self.peer = peer
         self.localIndex = localIndex
@@ -40,6 +43,7 @@ public struct SessionParameters: Sendable {
         self.features = features
         self.createdAt = createdAt
         self.counters = counters
+        self.epoch = epoch
     }
 }
 
@@ -56,6 +60,7 @@ struct TransportSession: ~Copyable {
     let localIndex: ReceiverIndex
     let remoteIndex: ReceiverIndex
     let createdAt: Instant
+    let epoch: UInt32
     let isInitiator: Bool
     /// The peer takes inner checksums that are still partial.
     let takesPartialChecksums: Bool
@@ -86,6 +91,7 @@ struct TransportSession: ~Copyable {
         localIndex = parameters.localIndex
         remoteIndex = parameters.remoteIndex
         createdAt = parameters.createdAt
+        epoch = parameters.epoch
         isInitiator = parameters.isInitiator
         takesPartialChecksums = parameters.features & SessionFeatures.partialChecksums != 0
         takesAggregates = parameters.features & SessionFeatures.aggregation != 0

@@ -27,13 +27,18 @@ extension VTEP {
         count: Int,
         from source: Endpoint,
         outerECN: UInt8,
-        to thread: Int
+        session: UnsafeMutablePointer<TransportSession>,
+        to thread: Int,
+        now: Instant
     ) {
-        guard let handover else { return drops.count(.laneHandover) }
+        func drop() {
+            dropDatagram(.laneHandover, datagram, count: count, from: source, session: session, now: now)
+        }
+        guard let handover else { return drop() }
         switch handover[thread].push(datagram, count: count, source: source, outerECN: outerECN) {
         case .stored: break
         case .storedAfterSilence: threadsToWake |= 1 &<< UInt16(truncatingIfNeeded: thread)
-        case .full: return drops.count(.laneHandover)
+        case .full: return drop()
         }
         handovers.add(1, at: 0)
     }

@@ -32,6 +32,9 @@ extension VTEP {
         from peer: PeerIndex,
         now: Instant
     ) -> Bool {
+        func drop(_ reason: DropReason) {
+            dropReceived(reason, frame, count: count, network: network, peer: peer, now: now)
+        }
         let toPlaintext = !peers[Int(peer.rawValue)].isPlaintext
         let destination = Self.macAddress(at: frame)
         var target: PeerIndex?
@@ -41,20 +44,20 @@ extension VTEP {
         }
         if let target {
             guard peers[Int(target.rawValue)].isPlaintext == toPlaintext else {
-                drops.count(.hairpin)
+                drop(.hairpin)
                 return false
             }
         } else if networks[network].flood == .none {
-            drops.count(.notFlooded)
+            drop(.notFlooded)
             return true
         } else if networks[network].loops?.mayFlood(now: now) == false {
-            drops.count(.relayStopped)
+            drop(.relayStopped)
             return true
         } else if !destination.isMulticast, let buckets = networks[network].buckets,
             // A multicast frame has paid before it was learned from.
             !buckets.take(1, from: peer, now: now)
         {
-            drops.count(.floodLimited)
+            drop(.floodLimited)
             return true
         }
         relayed.append(
@@ -83,7 +86,7 @@ extension VTEP {
         if resume(now: now) == .batchFull { return .batchFull }
         while let (entry, copy) = relayed.takeNext() {
             guard take(copy, count: entry.count, offload: entry.offload, network: entry.network) else {
-                drops.count(.invalidOffload)
+                dropSent(.invalidOffload, copy, count: entry.count, network: entry.network, now: now)
                 continue
             }
             cursor.isFlood = entry.target == nil
@@ -105,7 +108,14 @@ extension VTEP {
     /// shown with the peer: somebody forges, or the peer does not encrypt.
     @inline(never)
     @_semantics("no_performance_analysis")
-    mutating func refusePlaintext(from source: Endpoint, network: Int, isPeer: Bool, now: Instant) {
+    mutating func refusePlaintext(
+        _ datagram: UnsafeRawPointer,
+        count: Int,
+        from source: Endpoint,
+        network: Int,
+        isPeer: Bool,
+        now: Instant
+    ) {
         let keyed = keyedPeer(at: source, now: now)
         if let keyed {
             let place = Int(keyed.rawValue)
@@ -115,11 +125,13 @@ extension VTEP {
                 raise(.tripwire(keyed, from: source))
             }
         }
+        let reason: DropReason
         if networks[network].mode == .sealed {
-            drops.count(.plaintextForSealed)
+            reason = .plaintextForSealed
         } else {
-            drops.count(keyed != nil ? .tripwire : isPeer ? .vniNotAllowed : .unknownSource)
+            reason = keyed != nil ? .tripwire : isPeer ? .vniNotAllowed : .unknownSource
         }
+        dropDatagram(reason, datagram, count: count, from: source, now: now)
     }
 
     private mutating func keyedPeer(at source: Endpoint, now: Instant) -> PeerIndex? {

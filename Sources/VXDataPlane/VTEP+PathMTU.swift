@@ -77,7 +77,10 @@ extension VTEP {
                     bytes: open.count + count + fragments.count * header,
                     datagrams: fragments.count + 1
                 )
-            else { return drops.count(.tooBig) }
+            else { return dropTooBig(frame, count: count, network: network, peer: place, now: now) }
+            if captures.passedFrames != 0 {
+                captureSent(frame, to: place, epoch: session.pointee.epoch, now: now)
+            }
             // The frame itself may stand at the front of the staging memory.
             let slot = staging + Self.largestStaged + 1 + Self.headroom
             for number in 0..<fragments.count {
@@ -85,14 +88,19 @@ extension VTEP {
                 seal(slot, count: length, network: network, isPartial: false, session: session, now: now)
             }
         case .answer(let length):
-            drops.count(.tooBig)
+            dropTooBig(frame, count: count, network: network, peer: place, now: now)
             guard answer != nil, cursor.origin != nil || networks[network].hasDevice else { return }
             answersLeft -= 1
             if let origin = cursor.origin { return tell(output, count: length, network: network, behind: origin) }
             _ = delivered.append(output, count: length, network: network, offload: VirtioNetHeader())
         case .drop:
-            drops.count(.tooBig)
+            dropTooBig(frame, count: count, network: network, peer: place, now: now)
         }
+    }
+
+    private func dropTooBig(_ frame: UnsafeRawPointer, count: Int, network: Int, peer place: Int, now: Instant) {
+        let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
+        dropSent(.tooBig, frame, count: count, network: network, peer: peer, now: now)
     }
 
     /// Tells a station behind the peer that a relayed packet came from.

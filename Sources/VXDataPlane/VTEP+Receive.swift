@@ -40,23 +40,36 @@ extension VTEP {
         let header: SealedHeader
         switch SealedHeader.parse(UnsafeRawBufferPointer(start: datagram, count: count).bytes) {
         case .header(let parsed): header = parsed
-        case .drop(let reason): return drops.count(reason)
+        case .drop(let reason): return dropDatagram(reason, datagram, count: count, from: source, now: now)
         }
-        guard let session = sessions.find(header.receiver) else { return drops.count(.unknownReceiver) }
+        guard let session = sessions.find(header.receiver) else {
+            return dropDatagram(.unknownReceiver, datagram, count: count, from: source, now: now)
+        }
         let lane = Int(header.lane)
-        guard lane < session.pointee.announcedLanes else { return drops.count(.laneOutOfRange) }
+        func drop(_ reason: DropReason) {
+            dropDatagram(reason, datagram, count: count, from: source, session: session, now: now)
+        }
+        guard lane < session.pointee.announcedLanes else { return drop(.laneOutOfRange) }
         // With one thread every lane is this one's.
         guard lane % threads == self.lane else {
-            return handOver(datagram, count: count, from: source, outerECN: outerECN, to: lane % threads)
+            return handOver(
+                datagram,
+                count: count,
+                from: source,
+                outerECN: outerECN,
+                session: session,
+                to: lane % threads,
+                now: now
+            )
         }
-        if now.since(session.pointee.createdAt) >= TransportLimits.rejectAfterTime { return drops.count(.expiredKey) }
+        if now.since(session.pointee.createdAt) >= TransportLimits.rejectAfterTime { return drop(.expiredKey) }
         let receive = session.pointee.receiveLane(at: lane / threads)
         switch receive.pointee.window.check(header.counter) {
         case .fresh: break
         case .replayed:
             session.pointee.counters.noteDuplicate()
-            return drops.count(.replayed)
-        case .outside: return drops.count(.outsideWindow)
+            return drop(.replayed)
+        case .outside: return drop(.outsideWindow)
         }
         let peer = Int(session.pointee.peer.rawValue)
         // Lane 0 alone comes from the peer's listen port; the others may have ports of their own.
@@ -64,7 +77,8 @@ extension VTEP {
         if let known = peers[peer].endpoint {
             isElsewhere = lane == 0 ? known != source : !known.isSameHost(as: source)
         }
-        if isElsewhere, !peers[peer].roaming, peers[peer].endpoint != nil { return drops.count(.sourceMismatch) }
+        if isElsewhere, !peers[peer].roaming, peers[peer].endpoint != nil { return drop(.sourceMismatch) }
+        if captures.isActive { noteArrival(datagram, count: count, lane: lane, session: session) }
 
         let records = datagram + SealedHeader.length
         let length = count &- SealedHeader.length &- Self.tailroom
@@ -75,7 +89,10 @@ extension VTEP {
             counter: header.counter,
             key: receive.pointee.key
         )
-        guard isAuthentic else { return drops.count(.authenticationFailed) }
+        guard isAuthentic else { return dropForged(count: count, from: source, session: session, now: now) }
+        if captures.passedDatagrams != 0 {
+            captureOpened(count: count, peer: session.pointee.peer, from: source, outerECN: outerECN, now: now)
+        }
         let isNewest = header.counter >= receive.pointee.window.edge
         receive.pointee.window.mark(header.counter)
         peers[peer].counters.countReceivedDatagram()
@@ -135,10 +152,16 @@ extension VTEP {
         if checksumPartial, !offloads.elidesChecksums { return drops.count(.invalidChecksumFlag) }
         let vni = UInt32(bigEndian: body.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) &>> 8
         let network = networkByVNI.find(UInt64(vni))
-        guard network >= 0 else { return drops.count(.unknownVNI) }
         let peer = session.pointee.peer
-        guard networks[network].mode != .plaintext, networks[network].admits(peer) else {
-            return drops.count(.vniNotAllowed)
+        guard network >= 0, networks[network].mode != .plaintext, networks[network].admits(peer) else {
+            return dropReceived(
+                network < 0 ? .unknownVNI : .vniNotAllowed,
+                body + VXLANHeader.length,
+                count: count &- VXLANHeader.length,
+                network: network,
+                peer: peer,
+                now: now
+            )
         }
         accept(
             body + VXLANHeader.length,
@@ -187,16 +210,19 @@ extension VTEP {
     ) {
         // Other reserved bits are ignored on receipt, as the RFC says.
         guard count >= VXLANHeader.length, datagram.load(as: UInt8.self) & 0x08 != 0 else {
-            return drops.count(.invalidPlaintext)
+            return dropDatagram(.invalidPlaintext, datagram, count: count, from: source, now: now)
         }
         let vni = UInt32(bigEndian: datagram.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) &>> 8
         let network = networkByVNI.find(UInt64(vni))
-        guard network >= 0 else { return drops.count(.unknownVNI) }
+        guard network >= 0 else { return dropDatagram(.unknownVNI, datagram, count: count, from: source, now: now) }
         let place = plaintextPeers.find(source.placeKey)
         let isPeer = place >= 0 && peers[place].endpoint?.isSameHost(as: source) == true
         let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
         guard isPeer, networks[network].mode != .sealed, networks[network].admits(peer) else {
-            return refusePlaintext(from: source, network: network, isPeer: isPeer, now: now)
+            return refusePlaintext(datagram, count: count, from: source, network: network, isPeer: isPeer, now: now)
+        }
+        if captures.isActive {
+            captureStandard(datagram, count: count, peer: peer, from: source, outerECN: outerECN, now: now)
         }
         peers[place].counters.countReceivedDatagram()
         let flags = UInt32(bigEndian: datagram.loadUnaligned(as: UInt32.self))
@@ -214,17 +240,18 @@ extension VTEP {
         )
     }
 
-    /// Whether the network takes the frame's tag, and the frame the congestion that its datagram met; counts the drop if not.
+    /// Whether the network takes the frame's tag, and the frame the congestion that its datagram met; else why not.
     @inline(__always)
-    private func mayPass(_ frame: UnsafeMutableRawPointer, count: Int, network: Int, outerECN: UInt8) -> Bool {
-        guard networks[network].admitsTag(of: frame, count: count) else {
-            drops.count(.vlanNotAllowed)
-            return false
-        }
+    private func refusal(
+        of frame: UnsafeMutableRawPointer,
+        count: Int,
+        network: Int,
+        outerECN: UInt8
+    ) -> DropReason? {
+        guard networks[network].admitsTag(of: frame, count: count) else { return .vlanNotAllowed }
         // ECT(1) and CE alone can change anything.
-        guard outerECN & 1 != 0, !TrafficClass.merge(outerECN, into: frame, count: count) else { return true }
-        drops.count(.notECNCapable)
-        return false
+        guard outerECN & 1 != 0, !TrafficClass.merge(outerECN, into: frame, count: count) else { return nil }
+        return .notECNCapable
     }
 
     /// Passes an admitted frame to the network's device, and to another peer only through `relay` (split horizon).
@@ -238,18 +265,21 @@ extension VTEP {
         outerECN: UInt8,
         now: Instant
     ) {
-        guard mayPass(frame, count: count, network: network, outerECN: outerECN) else { return }
-        guard count >= EthernetFrame.headerLength else { return drops.count(.shortFrame) }
+        func drop(_ reason: DropReason) {
+            dropReceived(reason, frame, count: count, network: network, peer: peer, now: now)
+        }
+        if let reason = refusal(of: frame, count: count, network: network, outerECN: outerECN) { return drop(reason) }
+        guard count >= EthernetFrame.headerLength else { return drop(.shortFrame) }
         let destination = Self.macAddress(at: frame)
         let source = Self.macAddress(at: frame + 6)
-        if source.isMulticast || source.isZero { return drops.count(.invalidSource) }
-        if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drops.count(.linkLocal) }
+        if source.isMulticast || source.isZero { return drop(.invalidSource) }
+        if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
         // Before anything is learned from a storm. Unicast was known to the peer, or has passed its own node's limit.
         if destination.isMulticast, let buckets = networks[network].buckets, !buckets.take(1, from: peer, now: now) {
-            return drops.count(.floodLimited)
+            return drop(.floodLimited)
         }
         let packet = InnerPacket(frame, count: count)
-        if isPartial, packet == nil { return drops.count(.invalidChecksumFlag) }
+        if isPartial, packet == nil { return drop(.invalidChecksumFlag) }
         let rules = peers[Int(peer.rawValue)].rules
         if !rules.isNone,
             let reason = BindingInspection.violation(
@@ -261,25 +291,25 @@ extension VTEP {
                 peer: peer
             )
         {
-            return drops.count(reason)
+            return drop(reason)
         }
         if networks[network].mode == .mixed, isHeldElsewhere(source, than: peer, network: network, now: now) {
             if destination.isMulticast { networks[network].loops?.noteReturn(now: now) }
-            return drops.count(.loopSuspected)
+            return drop(.loopSuspected)
         }
         if networks[network].learning {
             switch networks[network].forwarding.learn(source, from: peer, now: now) {
             case .known, .refused: break
             case .localStation:
                 if destination.isMulticast { networks[network].loops?.noteReturn(now: now) }
-                return drops.count(.loopSuspected)
-            case .foreign: return drops.count(.exclusiveMAC)
-            case .frozen: return drops.count(.macFlap)
+                return drop(.loopSuspected)
+            case .foreign: return drop(.exclusiveMAC)
+            case .frozen: return drop(.macFlap)
             }
         } else if networks[network].forwarding.lookup(source, now: now) == ForwardingDatabase.localDevice {
-            return drops.count(.loopSuspected)
+            return drop(.loopSuspected)
         } else if networks[network].forwarding.claim(source, by: peer, mustOwn: false) == .foreign {
-            return drops.count(.exclusiveMAC)
+            return drop(.exclusiveMAC)
         }
         if rules.bindsPrefixes, networks[network].suppresses, Self.isNeighborMessage(frame, count: count) {
             noteNeighbor(frame, count: count, network: network, peer: peer, now: now)
@@ -290,6 +320,17 @@ extension VTEP {
         if peers[Int(peer.rawValue)].isPlaintext, let packet, Self.holdsPseudoHeaderSum(frame, packet: packet) {
             checksum = .partial
             isSuperFrame = packet.isTCP && packet.end &- packet.network > networks[network].largestPacket
+        }
+        if captures.passedFrames != 0 {
+            captureReceived(
+                frame,
+                count: count,
+                network: network,
+                isPartial: checksum == .partial,
+                segmentSize: isSuperFrame ? networks[network].largestPacket : 0,
+                peer: peer,
+                now: now
+            )
         }
         var isForDevice = networks[network].hasDevice
         if destination.isMulticast, networks[network].groups != nil {

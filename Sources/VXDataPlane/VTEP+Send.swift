@@ -23,23 +23,33 @@ extension VTEP {
         network: Int,
         now: Instant
     ) -> Progress {
-        guard count >= EthernetFrame.headerLength else { return drop(.shortFrame) }
+        guard count >= EthernetFrame.headerLength else {
+            return drop(.shortFrame, frame, count: count, network: network, now: now)
+        }
         let destination = Self.macAddress(at: frame)
         let source = Self.macAddress(at: frame + 6)
-        if source.isMulticast || source.isZero { return drop(.invalidSource) }
-        guard networks[network].admitsTag(of: frame, count: count) else { return drop(.vlanNotAllowed) }
-        if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
+        if source.isMulticast || source.isZero {
+            return drop(.invalidSource, frame, count: count, network: network, now: now)
+        }
+        guard networks[network].admitsTag(of: frame, count: count) else {
+            return drop(.vlanNotAllowed, frame, count: count, network: network, now: now)
+        }
+        if destination.isLinkLocal, !networks[network].forwardLinkLocal {
+            return drop(.linkLocal, frame, count: count, network: network, now: now)
+        }
         // The own device's stations are always known, or a peer could claim them.
         switch networks[network].forwarding.learn(source, from: ForwardingDatabase.localDevice, now: now) {
         case .known, .localStation, .refused: break
-        case .foreign: return drop(.exclusiveMAC)
-        case .frozen: return drop(.macFlap)
+        case .foreign: return drop(.exclusiveMAC, frame, count: count, network: network, now: now)
+        case .frozen: return drop(.macFlap, frame, count: count, network: network, now: now)
         }
 
         cursor.frame = nil
         cursor.isFlood = true
         if !destination.isMulticast, let peer = networks[network].forwarding.lookup(destination, now: now) {
-            if peer == ForwardingDatabase.localDevice { return drop(.hairpin) }
+            if peer == ForwardingDatabase.localDevice {
+                return drop(.hairpin, frame, count: count, network: network, now: now)
+            }
             cursor.isFlood = false
             cursor.peer = peer
         } else if networks[network].suppresses, destination.isMulticast, !offload.isPartial,
@@ -48,11 +58,13 @@ extension VTEP {
         {
             return .finished
         } else if networks[network].members.isEmpty {
-            return drop(.noPeer)
+            return drop(.noPeer, frame, count: count, network: network, now: now)
         } else if networks[network].flood == .none {
-            return drop(.notFlooded)
+            return drop(.notFlooded, frame, count: count, network: network, now: now)
         }
-        guard take(frame, count: count, offload: offload, network: network) else { return drop(.invalidOffload) }
+        guard take(frame, count: count, offload: offload, network: network) else {
+            return drop(.invalidOffload, frame, count: count, network: network, now: now)
+        }
         if cursor.isFlood, destination.isMulticast {
             chooseGroup(frame, count: count, from: ForwardingDatabase.localDevice, now: now)
         }
@@ -60,7 +72,7 @@ extension VTEP {
             !buckets.take(cursor.segmenter?.count ?? 1, from: ForwardingDatabase.localDevice, now: now)
         {
             cursor.frame = nil
-            return drop(.floodLimited)
+            return drop(.floodLimited, frame, count: count, network: network, now: now)
         }
         return resume(now: now)
     }
@@ -134,8 +146,22 @@ extension VTEP {
     }
 
     @inline(__always)
-    private func drop(_ reason: DropReason) -> Progress {
-        drops.count(reason)
+    private func drop(
+        _ reason: DropReason,
+        _ frame: UnsafeRawPointer,
+        count: Int,
+        network: Int,
+        now: Instant
+    ) -> Progress {
+        dropSent(reason, frame, count: count, network: network, now: now)
+        return .finished
+    }
+
+    /// Drops the frame under way for one peer.
+    @inline(__always)
+    private func drop(_ reason: DropReason, _ frame: UnsafeRawPointer, for place: Int, now: Instant) -> Progress {
+        let peer = PeerIndex(UInt16(truncatingIfNeeded: place))
+        dropSent(reason, frame, count: cursor.count, network: cursor.network, peer: peer, now: now)
         return .finished
     }
 
@@ -157,11 +183,14 @@ extension VTEP {
     @inline(__always)
     private mutating func send(_ frame: UnsafeMutableRawPointer, to peer: PeerIndex, now: Instant) -> Progress {
         let place = Int(peer.rawValue)
-        if peers[place].isPlaintext { return sendPlaintext(frame, place: place) }
+        if peers[place].isPlaintext { return sendPlaintext(frame, place: place, now: now) }
         guard hasRoom(for: cursor.count) else { return .batchFull }
         guard let session = usableSession(of: peer, now: now) else {
             // Half a super-frame is of no use: what was sent of it stays sent.
-            if cursor.nextSegment > 0 { return drop(.noSession) }
+            if cursor.nextSegment > 0 {
+                drops.count(.noSession)
+                return .finished
+            }
             wait(frame, peer: peer, now: now)
             return .finished
         }
@@ -172,6 +201,9 @@ extension VTEP {
             return .finished
         }
         if cursor.isPartial, !session.pointee.takesPartialChecksums { completeChecksum(frame) }
+        if captures.passedFrames != 0 {
+            captureSent(frame, to: place, epoch: session.pointee.epoch, now: now)
+        }
         seal(
             frame,
             count: cursor.count,
@@ -210,7 +242,11 @@ extension VTEP {
     ) -> Progress {
         guard var segmenter = cursor.segmenter else { return .finished }
         let largest = peers[place].largestFrame
-        guard segmenter.fit(largest) else { return drop(.tooBig) }
+        guard segmenter.fit(largest) else { return drop(.tooBig, frame, for: place, now: now) }
+        // Here it is whole still.
+        if captures.passedFrames != 0, cursor.nextSegment == 0 {
+            captureSent(frame, to: place, epoch: session.pointee.epoch, now: now)
+        }
         let isPartial = segmenter.isPlain && session.pointee.takesPartialChecksums
         let header = segmenter.headerLength
         var number = cursor.nextSegment
@@ -254,11 +290,16 @@ extension VTEP {
 
     /// Sends the frame as standard VXLAN, every checksum complete.
     @inline(__always)
-    private mutating func sendPlaintext(_ frame: UnsafeMutableRawPointer, place: Int) -> Progress {
-        guard let endpoint = peers[place].endpoint else { return drop(.noEndpoint) }
+    private mutating func sendPlaintext(
+        _ frame: UnsafeMutableRawPointer,
+        place: Int,
+        now: Instant
+    ) -> Progress {
+        guard let endpoint = peers[place].endpoint else { return drop(.noEndpoint, frame, for: place, now: now) }
         guard let segmenter = cursor.segmenter else {
             guard outgoing.hasRoom(bytes: VXLANHeader.length &+ cursor.count, datagrams: 1) else { return .batchFull }
             completeChecksum(frame)
+            if captures.passedFrames != 0 { captureSent(frame, to: place, epoch: 0, now: now) }
             let datagram = outgoing.next
             (datagram + VXLANHeader.length).copyMemory(from: frame, byteCount: cursor.count)
             commitPlaintext(datagram, count: cursor.count, place: place, endpoint: endpoint)
@@ -272,6 +313,7 @@ extension VTEP {
                 cursor.nextSegment = number
                 return .batchFull
             }
+            if captures.passedFrames != 0, number == 0 { captureSent(frame, to: place, epoch: 0, now: now) }
             let datagram = outgoing.next
             let start = datagram + VXLANHeader.length
             segmenter.writeHeader(number, template: template, to: start)

@@ -74,6 +74,8 @@ public struct VTEP: ~Copyable {
     public let handovers = CounterBlock(count: 1)
 
     let offloads: PacketOffloads
+    /// Who is shown this lane's traffic.
+    var captures = CaptureTaps()
     /// What this lane dropped.
     public let drops: DropCounters
     /// Datagrams to send, in order.

@@ -20,6 +20,9 @@ public enum Clocks {
     /// CLOCK_MONOTONIC: stands still while the machine is suspended.
     public static func monotonic() -> Instant { instant(CLOCK_MONOTONIC) }
 
+    /// CLOCK_REALTIME: nanoseconds since 1970 in UTC. It may jump.
+    public static func unixTime() -> UInt64 { instant(CLOCK_REALTIME).nanoseconds }
+
     /// CLOCK_REALTIME as a TAI64N label.
     public static func label() -> TAI64N {
         let time = read(CLOCK_REALTIME)

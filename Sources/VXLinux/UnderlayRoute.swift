@@ -15,12 +15,7 @@ public enum UnderlayRoute {
     /// the path, which anybody may forge, has no part in it, but where the interface can't be told by its address.
     public static func interfaceMTU(towards endpoint: Endpoint) -> Int? {
         guard let descriptor = connectedSocket(to: endpoint) else { return nil }
-        var local = SocketAddress()
-        let named = withUnsafeMutablePointer(to: &local.storage) { storage in
-            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                getsockname(descriptor.rawValue, $0, &local.length)
-            }
-        }
+        let local = localAddress(of: descriptor)
         var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
         if endpoint.scope != 0, if_indextoname(endpoint.scope, &name) != nil {
             let mtu = vx_interface_mtu(descriptor.rawValue, name)
@@ -28,11 +23,27 @@ public enum UnderlayRoute {
         }
         // Not loopback, where routers keep addresses that belong to no link.
         let isLink = { (flags: UInt32) in flags & UInt32(IFF_LOOPBACK) == 0 }
-        if named == 0, let name = LocalAddresses.interface(with: local.endpoint.address, where: isLink) {
+        if let local, let name = LocalAddresses.interface(with: local, where: isLink) {
             let mtu = vx_interface_mtu(descriptor.rawValue, name)
             if mtu > 0 { return Int(mtu) }
         }
         return routeMTU(of: descriptor, isIPv6: endpoint.address.isIPv6)
+    }
+
+    /// The address that packets to an endpoint leave from, or nil when there is no route.
+    public static func localAddress(towards endpoint: Endpoint) -> IPAddress? {
+        guard let descriptor = connectedSocket(to: endpoint) else { return nil }
+        return localAddress(of: descriptor)
+    }
+
+    private static func localAddress(of descriptor: borrowing FileDescriptor) -> IPAddress? {
+        var local = SocketAddress()
+        let named = withUnsafeMutablePointer(to: &local.storage) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(descriptor.rawValue, $0, &local.length)
+            }
+        }
+        return named == 0 ? local.endpoint.address : nil
     }
 
     private static func connectedSocket(to endpoint: Endpoint) -> FileDescriptor? {

@@ -30,6 +30,9 @@ final class HandshakeLoop: @unchecked Sendable {
     private var clockGuard = ClockGuard()
     private var isStopping = false
     private var echoes = EchoDesk()
+    private var captures = HandshakeCaptures()
+    /// How many pairs were made with each peer.
+    private var epochs: [PeerIndex: UInt32] = [:]
 
     /// A pair that the lanes hold, and how many of them have yet to answer.
     private struct LanePair {
@@ -129,16 +132,18 @@ final class HandshakeLoop: @unchecked Sendable {
             let count = receiving.receive(on: sockets[place])
             if count == receiving.capacity { loadedUntil = Clocks.bootTime() + Self.loadTime }
             let isUnderLoad = isUnderLoad
-            for number in 0..<count { handle(number, isUnderLoad: isUnderLoad) }
+            for number in 0..<count { handle(number, of: sockets[place].port, isUnderLoad: isUnderLoad) }
             if count < receiving.capacity { return }
         }
     }
 
     /// Takes one of the datagrams that were received.
-    private func handle(_ number: Int, isUnderLoad: Bool) {
+    private func handle(_ number: Int, of port: UInt16, isUnderLoad: Bool) {
         if receiving.isTruncated(number) { return drops.count(.malformed) }
         let bytes = UnsafeRawBufferPointer(start: receiving.base(number), count: receiving.length(number))
         let source = receiving.source(number)
+        captures.begin()
+        defer { captures.handled(bytes, from: source, to: port) }
         if !isUnderLoad || machine.admitsUnderLoad(bytes.bytes, from: source, now: Clocks.bootTime()) {
             machine.handleDatagram([UInt8](bytes), from: source, isUnderLoad: isUnderLoad, now: now())
         }
@@ -272,7 +277,9 @@ final class HandshakeLoop: @unchecked Sendable {
                     $0.pathMTU = nil
                 }
                 if established.contains(peer) { tellInterfaceMTU(of: peer) }
-            case .dropped(let reason): drops.count(reason)
+            case .dropped(let reason):
+                drops.count(reason)
+                captures.refusal = reason
             case .peerState(let peer, let state): board.update(peer) { $0.state = state }
             case .established(let peer, let index, let at, let roundTrip):
                 if let counters = pairs[index]?.counters {
@@ -301,12 +308,14 @@ final class HandshakeLoop: @unchecked Sendable {
         services.timestamps.extend(beyond: machine.greatestTimestamp)
         for place in 0..<sockets.count where sockets[place].isIPv6 == endpoint.address.isIPv6 {
             if sockets[place].send(message, to: endpoint) != 0 { drops.count(.sendFailed) }
+            captures.sent(message, to: endpoint, from: sockets[place].port)
             return
         }
         drops.count(.noEndpoint)
     }
 
     private func install(_ installation: PairInstallation) {
+        epochs[installation.peer, default: 0] += 1
         let counters = PairCounters(threads: lanes.count, receiveLanes: installation.keys.receiveLanes)
         pairs[installation.localIndex] = LanePair(
             peer: installation.peer,
@@ -322,7 +331,8 @@ final class HandshakeLoop: @unchecked Sendable {
             isInitiator: installation.isInitiator,
             features: installation.features,
             createdAt: installation.createdAt,
-            counters: counters
+            counters: counters,
+            epoch: epochs[installation.peer, default: 0]
         )
         for lane in lanes { lane.post(.install(parameters)) }
     }
@@ -341,9 +351,13 @@ final class HandshakeLoop: @unchecked Sendable {
     func apply(_ change: HandshakeChange, largestFrame: Int) {
         largestDatagram = Self.largestDatagram(of: largestFrame)
         established.subtract(change.removed)
+        for peer in change.removed { epochs[peer] = nil }
         machine.apply(change, now: now())
         carryOut()
     }
+
+    /// On the handshake thread: starts a capture at a place, or ends it.
+    func setCapture(_ program: CaptureProgram?, at place: Int) { captures.set(program, at: place) }
 
     /// The largest datagram that holds such a frame.
     private static func largestDatagram(of frame: Int) -> Int { frame + VTEP.headroom + VTEP.tailroom }

@@ -216,6 +216,9 @@ final class Lane: @unchecked Sendable {
                 vtep.tryOwnPort(towards: peer, count: count, now: now)
             case .setDevice(let network, let queue):
                 setDevice(network, queue)
+            case .capture(let place, let program, let barrier):
+                vtep.setCapture(program, at: place)
+                barrier.pass([])
             case .reconfigure(let change):
                 reconfigure(change)
             case .stop:
@@ -229,7 +232,10 @@ final class Lane: @unchecked Sendable {
 
     /// The lane ends: whoever waits for it to pass on waits no more.
     private func refuse(_ commands: [LaneCommand]) {
-        for command in commands { if case .reconfigure(let change) = command { change.acknowledge() } }
+        for command in commands {
+            if case .reconfigure(let change) = command { change.acknowledge() }
+            if case .capture(_, _, let barrier) = command { barrier.pass([]) }
+        }
     }
 
     /// Takes over what a reload changed, between two batches.
@@ -290,6 +296,7 @@ final class Lane: @unchecked Sendable {
 
     /// Opens what the other threads received of this one's lanes.
     private func takeHandedOver(now: Instant) {
+        if ports.sealed.count > 0 { vtep.noteArrival(port: ports.sealed[0].port) }
         for place in incoming.indices {
             let ring = incoming[place].ring
             var isEmpty = false
@@ -328,6 +335,7 @@ final class Lane: @unchecked Sendable {
     private func readSealed(_ socket: Int, now: Instant) {
         // What came before stays before, as far as that can be.
         takeHandedOver(now: now)
+        vtep.noteArrival(port: ports.sealed[socket].port)
         for _ in 0..<Self.callsPerTurn {
             let count = receiving.receive(on: ports.sealed[socket])
             for place in 0..<count {
@@ -354,6 +362,7 @@ final class Lane: @unchecked Sendable {
     private func readPlaintext(_ socket: Int, now: Instant) {
         // A reload may have closed it since it was ready.
         guard socket < ports.plaintext.count else { return }
+        vtep.noteArrival(port: ports.plaintext[socket].port)
         for _ in 0..<Self.callsPerTurn {
             let count = receiving.receive(on: ports.plaintext[socket])
             for place in 0..<count {
@@ -422,11 +431,17 @@ final class Lane: @unchecked Sendable {
                     trafficClass: run.trafficClass,
                     to: run.endpoint
                 )
+                if vtep.capturesOutgoing { captureOutgoing(place, from: socket) }
                 place += 1
             }
             send(from: socket)
         }
         vtep.removeOutgoing()
+    }
+
+    private func captureOutgoing(_ place: Int, from socket: LanePorts.Sender?) {
+        guard let socket else { return }
+        vtep.captureOutgoing(place, from: ports.port(of: socket), now: Clocks.bootTime())
     }
 
     private func senderSocket(of run: OutgoingRun) -> LanePorts.Sender? {

@@ -21,6 +21,8 @@ enum LaneCommand: Sendable {
     case tryOwnPort(PeerIndex, count: Int)
     /// A device that was removed was made again: this is the lane's queue of it.
     case setDevice(network: Int, QueueHandover)
+    /// A capture starts or ends; the lane says when it has.
+    case capture(Int, CaptureProgram?, LaneBarrier)
     /// Networks and peers change; the lane says when it has passed on.
     case reconfigure(LaneChange)
     case stop

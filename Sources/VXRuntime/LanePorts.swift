@@ -77,6 +77,15 @@ public struct LanePorts: ~Copyable {
         return .plaintext(range.lowerBound + Int(hash) % range.count)
     }
 
+    /// The local port of a sender.
+    func port(of sender: Sender) -> UInt16 {
+        switch sender {
+        case .sealed(let place): sealed[place].port
+        case .own(let place): own[place].port
+        case .plaintext(let place): senders[place].port
+        }
+    }
+
     /// Listens no more to a device that is gone: its queue would be ready for ever.
     func forgetDevice(_ network: Int) { events.remove(devices[network].descriptor) }
 

@@ -111,7 +111,8 @@ final class TwoGateways {
             _ remote: UInt32,
             _ keys: TransportKeySet,
             isInitiator: Bool,
-            counters: PairCounters
+            counters: PairCounters,
+            epoch: UInt32
         ) -> SessionParameters {
             SessionParameters(
                 peer: PeerIndex(0),
@@ -121,7 +122,8 @@ final class TwoGateways {
                 isInitiator: isInitiator,
                 features: offloads.features,
                 createdAt: now,
-                counters: counters
+                counters: counters,
+                epoch: epoch
             )
         }
         rightCounters = PairCounters(threads: 1, receiveLanes: 1)
@@ -131,10 +133,13 @@ final class TwoGateways {
                 200,
                 keys(first, second),
                 isInitiator: true,
-                counters: PairCounters(threads: 1, receiveLanes: 1)
+                counters: PairCounters(threads: 1, receiveLanes: 1),
+                epoch: 7
             )
         )
-        right.install(parameters(200, 100, keys(second, first), isInitiator: false, counters: rightCounters))
+        right.install(
+            parameters(200, 100, keys(second, first), isInitiator: false, counters: rightCounters, epoch: 9)
+        )
         left.activate(ReceiverIndex(100), announce: false, now: now)
     }
 
