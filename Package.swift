@@ -120,6 +120,7 @@ let package = Package(
             dependencies: ["VXDaemon", "VXRuntime", "VXConfig", "VXDataPlane", "VXHandshake", "VXCrypto", "VXWire"]
         ),
         .testTarget(name: "VXCommandsTests", dependencies: ["VXCommands", "VXControlSocket"]),
+        .testTarget(name: "VXControlSocketTests", dependencies: ["VXControlSocket"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -74,7 +74,9 @@ struct SocketOptions: ParsableArguments {
     @Flag(help: "Print JSON.")
     var json = false
 
-    func client() throws -> AdminClient {
+    func client() throws -> AdminClient { try Self.client(socket: socket) }
+
+    static func client(socket: String?) throws -> AdminClient {
         if let socket { return AdminClient(socket: socket) }
         if let socket = ProcessInfo.processInfo.environment["VXSEAL_SOCKET"], !socket.isEmpty {
             return AdminClient(socket: socket)

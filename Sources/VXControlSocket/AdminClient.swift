@@ -81,12 +81,51 @@ public struct AdminClient: Sendable {
         try await ask("POST", "/v1/rotate/forget", body: JSONEncoder().encode(RotatePeerRequest(peer: peer)))
     }
 
+    /// Starts a capture and hands on what it tells, pieces of pcapng as they come, until it ends.
+    /// - Parameter take: hears of each piece; the daemon waits for it, and what lanes capture meanwhile is lost and counted.
+    public func capture(_ request: CaptureRequest, _ take: ([UInt8]) async throws -> Void) async throws {
+        let response = try await send("POST", "/v1/capture", body: JSONEncoder().encode(request))
+        guard response.status == .ok else { throw try await refusal(of: response) }
+        var pieces = response.body.makeAsyncIterator()
+        while let piece = try await next(&pieces) { try await take(Array(piece.readableBytesView)) }
+    }
+
+    private func next(_ pieces: inout HTTPClientResponse.Body.AsyncIterator) async throws -> ByteBuffer? {
+        do {
+            return try await pieces.next()
+        } catch {
+            try Task.checkCancellation()
+            throw Failure(description: "the daemon on \(socket) is gone")
+        }
+    }
+
     private func ask<Reply: Decodable>(
         _ method: String,
         _ path: String,
         body: Data? = nil,
         timeout: TimeAmount = .seconds(10)
     ) async throws -> Reply {
+        let response = try await send(method, path, body: body, timeout: timeout)
+        guard response.status == .ok else { throw try await refusal(of: response) }
+        return try JSONDecoder().decode(Reply.self, from: await Self.contents(of: response))
+    }
+
+    private static func contents(of response: HTTPClientResponse) async throws -> Data {
+        Data(buffer: try await response.body.collect(upTo: answerLimit))
+    }
+
+    private func refusal(of response: HTTPClientResponse) async throws -> Failure {
+        let answer = try await Self.contents(of: response)
+        let text = (try? JSONDecoder().decode(HummingbirdError.self, from: answer))?.error.message
+        return Failure(description: text ?? "the daemon on \(socket) answered \(response.status)")
+    }
+
+    private func send(
+        _ method: String,
+        _ path: String,
+        body: Data?,
+        timeout: TimeAmount = .seconds(10)
+    ) async throws -> HTTPClientResponse {
         guard let url = URL(httpURLWithSocketPath: socket, uri: path) else {
             throw Failure(description: "\(socket) is no path of a socket; name it with --socket")
         }
@@ -96,9 +135,8 @@ public struct AdminClient: Sendable {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(ByteBuffer(data: body))
         }
-        let response: HTTPClientResponse
         do {
-            response = try await Self.http.execute(request, timeout: timeout)
+            return try await Self.http.execute(request, timeout: timeout)
         } catch {
             let cause = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) } ?? "\(error)"
             throw Failure(
@@ -106,12 +144,6 @@ public struct AdminClient: Sendable {
                     "no daemon answers on \(socket) (\(cause)); start one with: vxseal up -c FILE, as the same user"
             )
         }
-        let answer = Data(buffer: try await response.body.collect(upTo: Self.answerLimit))
-        guard response.status == .ok else {
-            let text = (try? JSONDecoder().decode(HummingbirdError.self, from: answer))?.error.message
-            throw Failure(description: text ?? "the daemon on \(socket) answered \(response.status)")
-        }
-        return try JSONDecoder().decode(Reply.self, from: answer)
     }
 
     /// How Hummingbird words an error.

@@ -1,5 +1,6 @@
 public import Hummingbird
 public import Logging
+import NIOCore
 public import ServiceLifecycle
 
 /// Whoever answers for the daemon.
@@ -26,6 +27,8 @@ public protocol AdminBackend: Sendable {
     func rotatePSK(peer: String) async throws(AdminRefusal) -> RotationReply
     /// Takes a key for a peer's.
     func acceptKey(_ key: String, peer: String) async throws(AdminRefusal) -> RotationReply
+    /// Starts a capture.
+    func capture(_ request: CaptureRequest) async throws(AdminRefusal) -> CaptureStream
     /// Goes back to what the configuration says of a peer.
     func forgetPeer(_ peer: String) async throws(AdminRefusal) -> RotationReply
 }
@@ -90,6 +93,7 @@ public struct AdminServer: Service {
             return reply
         }
         addRotations(to: router)
+        addCapture(to: router)
         var quiet = logger
         quiet.logLevel = .warning
         let application = Application(
@@ -126,6 +130,31 @@ public struct AdminServer: Service {
             return try await Self.answering { () async throws(AdminRefusal) in
                 try await backend.forgetPeer(wanted.peer)
             }
+        }
+    }
+
+    private func addCapture(to router: Router<BasicRequestContext>) {
+        let backend = backend
+        router.post("v1/capture") { request, context in
+            // Read whole before: what follows on the connection then tells when it closes.
+            var request = request
+            _ = try await request.collectBody(upTo: context.maxUploadSize)
+            let body = request.body
+            let wanted = try await request.decode(as: CaptureRequest.self, context: context)
+            let stream = try await Self.answering { () async throws(AdminRefusal) in
+                try await backend.capture(wanted)
+            }
+            return Response(
+                status: .ok,
+                headers: [.contentType: "application/x-pcapng"],
+                body: ResponseBody { writer in
+                    // A client that goes ends its capture at once.
+                    try await body.consumeWithCancellationOnInboundClose { _ in
+                        try await stream.run { blocks in try await writer.write(ByteBuffer(bytes: blocks)) }
+                    }
+                    try await writer.finish(nil)
+                }
+            )
         }
     }
 

@@ -189,6 +189,11 @@ struct Roster: Sendable {
         return configuration.networks.compactMap { places[$0.vni] }
     }
 
+    /// The network of a VNI.
+    func network(of vni: VNI) -> Network? {
+        networks.lazy.compactMap(\.self).first { $0.configuration.vni == vni }
+    }
+
     /// The index of a peer's name.
     func index(of name: String) -> PeerIndex? {
         peers.firstIndex { $0?.configuration.name == name }.map { PeerIndex(UInt16($0)) }

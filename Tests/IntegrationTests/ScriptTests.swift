@@ -133,6 +133,13 @@ import Testing
     func interop() async throws { try await play("interop") }
 
     @Test(
+        "captures and the dissector, as tshark reads them",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: has("tshark"), "tshark is missing: Tools/install-dependencies --interop")
+    )
+    func capture() async throws { try await play("capture") }
+
+    @Test(
         "standard VXLAN with Open vSwitch",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         .enabled(if: has("ovs-vswitchd"), "Open vSwitch is missing: Tools/install-dependencies --interop")

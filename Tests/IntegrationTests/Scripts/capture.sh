@@ -1,0 +1,207 @@
+# Live captures as tshark reads them: frames and datagrams, filters, drops, files in a ring, slow readers and those that vanish;
+# and the dissector of the outer format, on what a listener on the wire has recorded.
+. "$(dirname "$0")/common.sh"
+scripts=$(dirname "$0")
+dissector="$VXSEAL_ROOT/Tools/wireshark/vxseal.lua"
+for n in 1 2; do node "n$n" "192.0.2.$n" "fd00::$n"; genkey "n$n"; done
+for n in 1 2; do
+    { head_of "n$n"; printf 'networks:\n'
+      printf '  - {vni: 42, addresses: [10.98.0.%s/24, "fd98::%s/64"]}\n' $n $n
+      printf '  - {vni: 43, mode: plaintext, addresses: [10.99.0.%s/24]}\npeers:\n' $n
+      peer_of "n$((3 - n))" "192.0.2.$((3 - n)):47890"
+      printf '  - {name: p%s, plaintext: true, endpoint: "192.0.2.%s:4789", networks: [43]}\n' $((3 - n)) $((3 - n)); } > "$work/n$n.yaml"
+    up "n$n"
+done
+for n in 1 2; do until_true 15 "n$n has a session" established "n$n"; done
+until_true 10 "plaintext flows" reach n1 10.99.0.2
+until_true 10 "sealed frames flow" reach n1 10.98.0.2
+
+# capture NAME OPTIONS...: runs one on n1 into NAME.pcapng, which is ready when this returns
+capture() {
+    local name=$1
+    shift
+    : > "$work/$name.log"
+    "$VXSEAL" capture --socket "$work/n1.sock" -w "$work/$name.pcapng" "$@" 2> "$work/$name.log" & captures[$name]=$!
+    children+=($!)
+    until_true 10 "$name captures" grep -q "^capturing" "$work/$name.log"
+}
+declare -A captures
+# end NAME [SIGNAL]: with a whole file
+end() {
+    kill "-${2:-INT}" "${captures[$1]}"
+    wait "${captures[$1]}" || fail "$1 ended with $?: $(cat "$work/$1.log")"
+    python3 "$scripts/pcapng.py" "$work/$1.pcapng" > "$work/$1.interfaces" || fail "$1 is no whole file"
+}
+fields() { # NAME FILTER FIELD...
+    local name=$1 filter=$2 field list=()
+    shift 2
+    for field; do list+=(-e "$field"); done
+    tshark -X "lua_script:$dissector" -r "$work/$name.pcapng" -Y "$filter" -T fields "${list[@]}" 2> "$work/tshark.log" ||
+        fail "tshark refuses $name.pcapng"
+}
+has() { # NAME FILTER WHAT: at least a packet
+    [ -n "$(fields "$1" "$2" frame.number)" ] || fail "$1: no $3"
+}
+has_none() { [ -z "$(fields "$1" "$2" frame.number)" ] || fail "$1: $3: $(fields "$1" "$2" frame.number frame.comment | head -3)"; }
+
+# While it all happens, somebody on the wire listens for the dissector.
+ip netns exec n1 tshark -q -i u -w "$work/wire.pcapng" -f "udp port 47890" > "$work/wire.log" 2>&1 & wire=$!; children+=("$wire")
+until_true 20 "tshark listens" grep -q "Capturing on" "$work/wire.log"
+
+# Everything, of both sides of the seal, and what each filter leaves of the same traffic.
+capture both --inner --outer
+capture station --ip 10.98.0.2 --direction out --snap 60
+capture web --vni 42 --port 5202
+capture sealed --outer --peer n2
+reach n1 10.98.0.2 >/dev/null; reach n1 fd98::2 >/dev/null; reach n1 10.99.0.2 >/dev/null
+ip netns exec n2 iperf3 -s -1 -p 5202 >/dev/null 2>&1 & children+=($!)
+until_true 5 "iperf3 listens" sh -c "ip netns exec n2 ss -ltn | grep -q 5202"
+ip netns exec n1 iperf3 -c 10.98.0.2 -p 5202 -n 1M > "$work/iperf.log" 2>&1 || fail "TCP beside captures"
+"$VXSEAL" capture --socket "$work/n1.sock" -w "$work/fifth.pcapng" 2> "$work/fifth.log" && fail "a fifth capture runs"
+grep -q "4 captures run already" "$work/fifth.log" || fail "what is wrong: $(cat "$work/fifth.log")"
+before=$(ask n1 "p['handshakes']")
+"$VXSEAL" rotate session n2 --socket "$work/n1.sock" >/dev/null
+until_true 10 "a rotation" sh -c "[ \"\$(\"$VXSEAL\" status --json --socket $work/n1.sock | grep -o '\"handshakes\" : [0-9]*' | head -1 | grep -o '[0-9]*\$')\" -gt $before ]"
+reach n1 10.98.0.2 >/dev/null
+for name in both web station sealed; do end $name; done
+
+has both 'icmp && frame.interface_name == "vxs42" && frame.packet_flags_direction == 2' "pings that leave"
+has both 'icmp && frame.interface_name == "vxs42" && frame.packet_flags_direction == 1' "answers"
+has both 'icmpv6.type == 129 && frame.comment contains "peer=n2 vni=42 lane="' "comments"
+has both 'icmp && frame.interface_name == "vxs43" && frame.comment contains "peer=p2 vni=43"' "frames of the plaintext network"
+has both 'frame.interface_name == "underlay" && udp.dstport == 4789 && vxlan.vni == 43 && icmp && ip.src == 192.0.2.1' "plaintext VXLAN"
+has both 'vxseal.type == 1 && frame.comment contains "lane=handshake"' "handshake"
+has both 'vxseal.type == 4 && ip.dst == 192.0.2.2 && udp.dstport == 47890 && frame.packet_flags_direction == 2' "sealed datagrams out"
+has both 'vxseal.type == 4 && ip.src == 192.0.2.2 && udp.dstport == 47890 && frame.packet_flags_direction == 1' "sealed datagrams in"
+has both 'frame.comment contains "epoch=1" && vxseal' "the first key pair"
+has both 'frame.comment contains "epoch=2" && vxseal' "the key pair of the rotation"
+has both 'frame.comment contains "epoch=2" && icmp' "a frame under it"
+has_none both '_ws.malformed || ip.checksum.status == 0 || ip.len != frame.len && frame.interface_name == "underlay" && frame.len < 2000 && !icmp && ip && !vxlan' "malformed"
+[ -n "${VXSEAL_TEST_SETTINGS:-}" ] || has both 'tcp && frame.comment contains "super-frame="' "a super-frame"
+has station 'icmp' "the station"
+has_none station '!(ip.addr == 10.98.0.2 || arp.dst.proto_ipv4 == 10.98.0.2 || arp.src.proto_ipv4 == 10.98.0.2) || frame.packet_flags_direction != 2 || frame.cap_len > 60' "what was not asked for"
+has station 'frame.len > 60 && frame.cap_len == 60' "a packet that was cut"
+has web 'tcp.port == 5202' "the port"
+has_none web '!(tcp.port == 5202)' "other ports"
+has sealed 'vxseal.type == 4' "the peer's datagrams"
+has_none sealed '!vxseal || frame.comment contains "p2"' "other peers"
+grep -q "^vxs42 [1-9][0-9]* [1-9][0-9]* 0$" "$work/both.interfaces" || fail "statistics: $(cat "$work/both.interfaces")"
+
+# Into a pipe, as people do.
+"$VXSEAL" capture --socket "$work/n1.sock" --count 4 -w - 2> "$work/pipe.log" | tshark -r - -T fields -e _ws.col.Protocol -e frame.comment \
+    > "$work/pipe" 2>/dev/null & pipe=$!
+until_true 10 "the pipe captures" grep -q "^capturing" "$work/pipe.log"
+reach n1 10.98.0.2 >/dev/null
+wait $pipe || fail "the pipe"
+[ "$(grep -c "^ICMP.*peer=n2 vni=42" "$work/pipe")" = 4 ] || fail "four pings in the pipe: $(cat "$work/pipe")"
+# Whoever reads goes, and the command with it, also while nothing is captured.
+"$VXSEAL" capture --socket "$work/n1.sock" --port 9 -w - 2> "$work/head.log" | head -c 1 > /dev/null & head=$!
+until_true 10 "the command ends with its reader" sh -c "! kill -0 $head"
+
+# What is dropped, with its reason: forged and foreign datagrams, a frame of this node's own that no station sends.
+capture drops --inner --outer --dropped
+send() { ip netns exec n2 bash -c "printf '$1' > /dev/udp/192.0.2.1/47890"; }
+send '\x09garbage'
+send '\x04\x00\x00\x00aaaabbbbccccddddeeeeffffgggghhhh'
+index=$(fields both 'vxseal.type == 4 && frame.packet_flags_direction == 1 && frame.comment contains "epoch=2"' vxseal.receiver | tail -1)
+ip netns exec n2 python3 -c "
+import socket
+index = int('$index', 16).to_bytes(4, 'big')
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'\x04\x00\x00\x00' + index + (2**32).to_bytes(8, 'big') + bytes(100), ('192.0.2.1', 47890))"
+ip netns exec n1 python3 -c "
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(('vxs42', 0))
+s.send(bytes.fromhex('ffffffffffff' '030000000001' '88b5') + bytes(46))"
+for reason in unknownMessage unknownReceiver authenticationFailed invalidSource; do
+    until_true 5 "a drop as $reason" saw_drop n1 $reason 0
+done
+reach n1 10.98.0.2 >/dev/null
+end drops TERM
+has drops 'frame.comment contains "drop=unknownMessage" && vxseal.type.unknown' "garbage"
+has drops 'frame.comment contains "drop=unknownReceiver" && udp.dstport == 47890' "a foreign datagram"
+has drops 'frame.comment contains "peer=n2 lane=0 direction=in epoch=2 drop=authenticationFailed" && vxseal.counter == 4294967296' "a forged datagram"
+has drops 'frame.comment contains "vni=42" && frame.comment contains "direction=out drop=invalidSource" && eth.src == 03:00:00:00:00:01' "the own frame"
+has_none drops '!(frame.comment contains "drop=")' "what was passed on"
+# The forged one as it came, and not as it was wiped.
+fields drops 'frame.comment contains "authenticationFailed"' vxseal.counter udp.length | grep -q "^4294967296	124$" || fail "the forged datagram, whole"
+
+# A ring of files.
+capture ring --ring-size 128k --ring-files 2
+until_true 20 "the third file" sh -c "ip netns exec n1 ping -q -f -c 50 -s 1300 10.98.0.2; [ -e $work/ring_00003.pcapng ]"
+kill -INT "${captures[ring]}"; wait "${captures[ring]}" || fail "the ring"
+[ "$(ls "$work"/ring_*.pcapng | wc -l)" = 2 ] || fail "two files are kept: $(ls "$work")"
+[ ! -e "$work/ring_00001.pcapng" ] || fail "the oldest file goes"
+for file in "$work"/ring_*.pcapng; do
+    [ "$(stat -c %s "$file")" -le 131072 ] && [ "$(stat -c %a "$file")" = 600 ] || fail "size and mode of $file"
+    python3 "$scripts/pcapng.py" "$file" > /dev/null || fail "$file is no whole file"
+done
+
+# A reader that does not read loses packets, and the traffic none.
+mkfifo "$work/slow.pcapng"
+exec 9<> "$work/slow.pcapng"
+capture slow
+lost() { ask n1 "[x['lost'] for x in s['peers'] if x['mode'] == 'sealed'][0]"; }
+before=$(lost)
+ip netns exec n2 iperf3 -s -1 -p 5202 >/dev/null 2>&1 & children+=($!)
+until_true 5 "iperf3 listens" sh -c "ip netns exec n2 ss -ltn | grep -q 5202"
+ip netns exec n1 timeout 60 iperf3 -c 10.98.0.2 -p 5202 -n 48M > "$work/iperf.log" 2>&1 || fail "TCP beside a reader that sleeps"
+reach n1 10.98.0.2 | grep -q " 0% packet loss" || fail "traffic beside a reader that sleeps"
+[ "$(lost)" = "$before" ] || fail "datagrams were lost: $before, then $(lost)"
+cat <&9 > "$work/woken.pcapng" & reader=$!; children+=("$reader")
+exec 9>&-
+until_true 20 "all of it is read" sh -c "ip netns exec n1 ping -q -c 1 -W 1 -s 777 10.98.0.2; tshark -r $work/woken.pcapng -Y 'icmp && frame.len == 819' 2>/dev/null | grep -q ."
+kill -INT "${captures[slow]}"; wait "${captures[slow]}" || fail "the slow one"
+grep -q "captured, [1-9][0-9]* lost" "$work/slow.log" || fail "what was lost is told: $(cat "$work/slow.log")"
+kill "$reader"; wait "$reader" 2>/dev/null || true
+python3 "$scripts/pcapng.py" "$work/woken.pcapng" > "$work/woken" || fail "the slow reader's file"
+grep -q "^vxs42 [1-9][0-9]* [0-9]* [1-9][0-9]*$" "$work/woken" || fail "what was lost is in the file: $(cat "$work/woken")"
+
+# A command that is killed leaves its place to others.
+for name in a b c d; do capture $name; done
+kill -KILL "${captures[a]}"; wait "${captures[a]}" 2>/dev/null || true
+can_capture() {
+    "$VXSEAL" capture --socket "$work/n1.sock" --count 1 -w "$work/again.pcapng" & local it=$!
+    reach n1 10.98.0.2
+    wait $it
+}
+until_true 10 "the place of a command that was killed" can_capture
+for name in b c; do end $name; done
+
+refused() { # MESSAGE OPTIONS...
+    local message=$1
+    shift
+    "$VXSEAL" capture --socket "$work/n1.sock" -w "$work/no.pcapng" "$@" 2> "$work/no.log" && fail "$* is accepted"
+    grep -q "$message" "$work/no.log" || fail "what is wrong with $*: $(cat "$work/no.log")"
+    [ ! -e "$work/no.pcapng" ] || fail "a file without a capture"
+}
+refused "no peer has the name nobody" --peer nobody
+refused "no network has VNI 99" --vni 99
+refused "is no MAC address" --mac 02:00
+refused "is no IP address" --ip 10.98.0
+refused "choose inner frames" --outer --port 80
+refused "belong together" --ring-size 1M
+
+# All of the outer format on the wire, with a cookie for one who calls too often.
+ip netns exec n2 python3 "$scripts/handshakes.py" 192.0.2.1 47890 "$(cat "$work/n1.pub")" 60
+until_true 5 "a cookie is sent" saw_drop n1 cookieSent 0
+heard() { [ -n "$(fields wire "vxseal.type == $1" frame.number)" ]; }
+until_true 10 "the listener has the cookie" heard 3
+# The daemon ends while a capture runs.
+kill -TERM "${daemons[n1]}"
+wait "${captures[d]}" && fail "a capture that the daemon ended is told as if it were whole"
+grep -q "the daemon" "$work/d.log" || fail "what ended it: $(cat "$work/d.log")"
+wait "${daemons[n1]}" || fail "the daemon's end beside a capture: $?"
+python3 "$scripts/pcapng.py" "$work/d.pcapng" > /dev/null || fail "the file of a capture that the daemon ended"
+kill "$wire"; wait "$wire" 2>/dev/null || true
+for type in 1 2 4; do has wire "vxseal.type == $type" "message of type $type on the wire"; done
+has_none wire "vxseal && !vxseal.type.unknown && (_ws.malformed || vxseal.length.invalid || vxseal.reserved.not_zero)" "what the dissector does not understand"
+has_none wire 'udp.port == 47890 && !vxseal' "a datagram that is not dissected"
+has wire 'vxseal.type == 4 && vxseal.records.length == 0 && vxseal.tag' "a keepalive"
+has wire 'vxseal.type.unknown' "garbage"
+fields wire 'vxseal.type == 2' vxseal.receiver | while read -r answered; do
+    has wire "vxseal.type == 1 && vxseal.sender == $answered" "the initiation that a response answers"
+done
+fields wire 'vxseal.type == 3' vxseal.nonce vxseal.cookie | grep -qE '^[0-9a-f:]{48,} *.?[0-9a-f:]{64,}' || fail "the parts of a cookie reply"
+echo PASSED
