@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint clean
+.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint json-fields pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -66,7 +66,14 @@ fuzz-replay: ## replay the committed fuzz corpora
 format: ## format the sources
 	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 
-lint: ## formatting and file lengths
+json-fields: ## write Documentation/json.md anew
+	Tools/json-fields
+
+pictures: release ## draw the pictures of README anew, from real output
+	Tools/pictures
+
+lint: ## formatting, file lengths, documentation of JSON fields
+	@Tools/json-fields --check
 	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 	@long=$$(git ls-files '*.swift' | xargs wc -l | awk '$$2 != "total" && $$1 > 600'); \
 	if [ -n "$$long" ]; then echo "files over 600 lines:"; echo "$$long"; exit 1; fi

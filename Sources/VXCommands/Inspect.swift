@@ -98,10 +98,13 @@ struct Status: AsyncParsableCommand {
             let age = peer.keyAgeSeconds.map { ", key \(Terminal.span($0)) old\(renewal)" } ?? ""
             lines.append("  state: \(peer.state)\(age)\(peer.postQuantum ? ", post-quantum" : "")")
             if peer.state == "handshaking", let endpoint = peer.endpoint {
-                lines.append(
-                    "  no answer yet: does vxseal run there, does UDP pass to and from \(endpoint), do the keys fit?"
-                )
+                lines += [
+                    "  no answer yet: does vxseal run there, do the keys fit,",
+                    "  does UDP pass to and from \(endpoint)?",
+                ]
             }
+            // Of a peer that never answered there is nothing else to say.
+            guard peer.handshakes > 0 || peer.tripwires > 0 else { return lines }
             lines.append(
                 "  handshakes: \(peer.handshakes), last \(Terminal.span(peer.lastHandshakeSecondsAgo)) ago"
             )

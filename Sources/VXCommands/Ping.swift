@@ -114,18 +114,29 @@ struct PingTally {
 
 /// What `vxseal ping --json` prints; schema `vxseal.ping/1`.
 struct PingSummary: Encodable {
+    /// The schema's name and number.
     let schema = "vxseal.ping/1"
+    /// The peer's name.
     let peer: String
+    /// Requests that left.
     let sent: Int
+    /// Those whose answer came in time.
     let answered: Int
-    /// Requests or answers that the session's counters miss on the way to the peer, and from it.
+    /// What the session's counters miss on the way to the peer.
     let lostThere: Int
+    /// What they miss on the way back.
     let lostBack: Int
+    /// The shortest round trip; absent, as all that follow, without an answer.
     let minMicroseconds: Double?
+    /// Their mean.
     let averageMicroseconds: Double?
+    /// Half of them were shorter.
     let medianMicroseconds: Double?
+    /// 99 of 100 were no longer.
     let p99Microseconds: Double?
+    /// The longest.
     let maxMicroseconds: Double?
+    /// Bytes of IP packet that the path carries; absent until it is discovered.
     let pathMTU: Int?
 
     init(_ tally: PingTally, peer: String, before: PeerStatus, after: PeerStatus) {

@@ -96,6 +96,25 @@ import json, sys
 s = json.load(sys.stdin)
 assert s["schema"] == "vxseal.trace/1" and s["outcome"] == "sent" and s["peers"] == ["n2"], s' || fail "trace --json"
 
+# Every field is documented.
+vx n1 ping n2 -c 1 --json > "$work/ping.json"
+vx n1 trace 10.98.0.1 10.98.0.2 --json > "$work/trace.json"
+for what in status fdb "rotate status"; do vx n1 $what --json > "$work/${what##* }.of-${what%% *}.json"; done
+python3 - "$VXSEAL_ROOT/Documentation/json.md" "$work"/*.json <<'P' || fail "fields without documentation"
+import json, re, sys
+known = set(re.findall(r"^\| `(\w+)`", open(sys.argv[1]).read(), re.M))
+def fields(value):
+    if isinstance(value, list):
+        return set().union(*map(fields, value))
+    if not isinstance(value, dict):
+        return set()
+    # The names in these are reasons and offloads.
+    return set(value).union(*(fields(part) for name, part in value.items() if name not in ("drops", "offloads")))
+for path in sys.argv[2:]:
+    missing = fields(json.load(open(path))) - known
+    assert not missing, (path, missing)
+P
+
 # The live screen on a terminal that is turned over, made tiny and closed; and in a pipe.
 python3 "$(dirname "$0")/terminal.py" "$VXSEAL" "$work/n1.sock" || fail "top on a terminal"
 vx n1 top -i 0.2 > "$work/top" || fail "top in a pipe"
