@@ -117,7 +117,10 @@ let package = Package(
         .testTarget(name: "VXRuntimeTests", dependencies: ["VXRuntime", "VXLinux", "VXWire"]),
         .testTarget(
             name: "VXDaemonTests",
-            dependencies: ["VXDaemon", "VXRuntime", "VXConfig", "VXDataPlane", "VXHandshake", "VXCrypto", "VXWire"]
+            dependencies: [
+                "VXDaemon", "VXRuntime", "VXConfig", "VXControlSocket", "VXDataPlane", "VXHandshake", "VXCrypto",
+                "VXWire",
+            ]
         ),
         .testTarget(name: "VXCommandsTests", dependencies: ["VXCommands", "VXControlSocket"]),
         .testTarget(name: "VXControlSocketTests", dependencies: ["VXControlSocket"]),

@@ -1,6 +1,5 @@
 public import Hummingbird
 public import Logging
-import NIOCore
 public import ServiceLifecycle
 
 /// Whoever answers for the daemon.
@@ -139,7 +138,6 @@ public struct AdminServer: Service {
             // Read whole before: what follows on the connection then tells when it closes.
             var request = request
             _ = try await request.collectBody(upTo: context.maxUploadSize)
-            let body = request.body
             let wanted = try await request.decode(as: CaptureRequest.self, context: context)
             let stream = try await Self.answering { () async throws(AdminRefusal) in
                 try await backend.capture(wanted)
@@ -147,13 +145,7 @@ public struct AdminServer: Service {
             return Response(
                 status: .ok,
                 headers: [.contentType: "application/x-pcapng"],
-                body: ResponseBody { writer in
-                    // A client that goes ends its capture at once.
-                    try await body.consumeWithCancellationOnInboundClose { _ in
-                        try await stream.run { blocks in try await writer.write(ByteBuffer(bytes: blocks)) }
-                    }
-                    try await writer.finish(nil)
-                }
+                body: CaptureResponse(stream: stream, request: request.body).body
             )
         }
     }

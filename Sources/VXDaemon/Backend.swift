@@ -19,7 +19,7 @@ struct Backend: AdminBackend {
     let ledger: RotationLedger
     let cipher: BulkCipher.Provider
     let rates: TrafficRates
-    let captures = CaptureBoard()
+    let captures: CaptureBoard
     let startedAt = Clocks.bootTime()
 
     func status() async -> StatusReply {

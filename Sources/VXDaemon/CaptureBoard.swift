@@ -1,3 +1,4 @@
+import Logging
 import Synchronization
 import VXConfig
 import VXControlSocket
@@ -9,6 +10,10 @@ import VXWire
 /// The captures that run, each at a place of its own; a place is free again when its capture has ended.
 final class CaptureBoard: Sendable {
     private let places = Mutex([Bool](repeating: false, count: CaptureTaps.most))
+    private let logger: Logger
+
+    /// - Parameter logger: hears of every capture, for it shows what the network is meant to hide.
+    init(logger: Logger) { self.logger = logger }
 
     /// A free place, which is the caller's from now on; nil when there is none.
     func take() -> Int? {
@@ -21,6 +26,17 @@ final class CaptureBoard: Sendable {
 
     /// Gives a place back.
     func giveBack(_ place: Int) { places.withLock { $0[place] = false } }
+
+    func noteBegin(_ request: CaptureRequest) {
+        logger.notice("a capture begins", metadata: ["packets": "\(request.summary)"])
+    }
+
+    func noteEnd(_ request: CaptureRequest, captured: UInt64, lost: UInt64) {
+        logger.notice(
+            "a capture has ended",
+            metadata: ["packets": "\(request.summary)", "captured": "\(captured)", "lost": "\(lost)"]
+        )
+    }
 }
 
 extension Backend {

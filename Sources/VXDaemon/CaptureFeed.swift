@@ -47,6 +47,12 @@ struct CaptureFeed {
         self.addresses = addresses
     }
 
+    /// Packets so far.
+    var captured: UInt64 { interfaces.values.reduce(0) { $0 + $1.delivered } }
+
+    /// Packets that were lost by the time that the losses were last told.
+    var lost: UInt64 { interfaces.values.reduce(0) { $0 + $1.lost } }
+
     /// The file's header, and an interface for the underlay and each network that is asked for.
     mutating func begin(at time: UInt64) -> [UInt8] {
         startedAt = time

@@ -98,7 +98,8 @@ public struct Gateway {
             steering: isSteered ? .ebpf : .kernel,
             ledger: ledger,
             cipher: cipher,
-            rates: rates
+            rates: rates,
+            captures: CaptureBoard(logger: logger)
         )
         let server = AdminServer(path: configuration.adminSocket, backend: backend, logger: logger)
         logger.info(

@@ -42,8 +42,12 @@ final class RunningCapture: Sendable {
     }
 
     deinit {
-        runtime.endCapture(at: place)
-        board.giveBack(place)
+        let (runtime, board, place, buffers) = (runtime, board, place, buffers)
+        Task {
+            await runtime.endCapture(at: place)
+            board.giveBack(place)
+            withExtendedLifetime(buffers) {}
+        }
     }
 
     /// Has every thread look for what is wanted.
@@ -57,6 +61,8 @@ final class RunningCapture: Sendable {
             networks: networks,
             addresses: UnderlayAddresses(listen: listen)
         )
+        board.noteBegin(compiler.request)
+        defer { board.noteEnd(compiler.request, captured: feed.captured, lost: feed.lost) }
         try await write(feed.begin(at: Clocks.unixTime()))
         var filter = try? compiler.filter()
         var toldAt = Clocks.bootTime()

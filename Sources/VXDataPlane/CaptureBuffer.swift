@@ -31,6 +31,8 @@ public final class CaptureBuffer: @unchecked Sendable {
     public init(networks: Int, capacity: Int = usualCapacity) {
         precondition(capacity.nonzeroBitCount == 1 && capacity > 1 << 17, "a buffer holds any packet")
         memory = .allocate(byteCount: capacity, alignment: RingPositions.alignment)
+        // Here, so that no lane waits for the kernel to find the memory.
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: capacity)
         positions = RingPositions.make(rings: 1)
         ring = RecordRing(memory: memory, capacity: capacity, positions: positions)
         lossCount = networks + 2

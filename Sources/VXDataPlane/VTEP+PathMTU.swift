@@ -78,7 +78,8 @@ extension VTEP {
                     datagrams: fragments.count + 1
                 )
             else { return dropTooBig(frame, count: count, network: network, peer: place, now: now) }
-            if captures.passedFrames != 0 {
+            // A super-frame was shown before it was cut.
+            if captures.passedFrames != 0, cursor.segmenter == nil {
                 captureSent(frame, to: place, epoch: session.pointee.epoch, now: now)
             }
             // The frame itself may stand at the front of the staging memory.

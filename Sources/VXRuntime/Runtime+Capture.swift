@@ -24,11 +24,13 @@ extension Runtime {
         await ask { $0.setCapture(program, at: place) }
     }
 
-    /// Ends a capture. Threads that have not done so keep its memory, and a capture that starts at the same place finds
-    /// itself behind the end of this one.
-    public func endCapture(at place: Int) {
-        let barrier = LaneBarrier(lanes: lanes.count) { _ in }
-        for lane in lanes { lane.mailbox.post(.capture(place, nil, barrier)) }
-        tell { $0.setCapture(nil, at: place) }
+    /// Ends a capture. When this returns no thread has its buffers any more: whoever has them last spends the time to give
+    /// back their memory, which must be no lane.
+    public func endCapture(at place: Int) async {
+        await withCheckedContinuation { continuation in
+            let barrier = LaneBarrier(lanes: lanes.count) { _ in continuation.resume() }
+            for lane in lanes where !lane.mailbox.post(.capture(place, nil, barrier)) { barrier.pass([]) }
+        }
+        await ask { $0.setCapture(nil, at: place) }
     }
 }

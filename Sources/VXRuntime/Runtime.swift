@@ -137,9 +137,6 @@ public final class Runtime: Sendable {
         }
     }
 
-    /// Leaves the handshake thread something to do; nothing once it has ended.
-    func tell(_ body: @escaping @Sendable (HandshakeLoop) -> Void) { handshake.mailbox.post(.ask(body)) }
-
     /// Datagrams that a lane thread received and handed to the one that owns their lane. From any thread.
     public var handovers: UInt64 { lanes.reduce(0) { $0 + $1.handovers[0] } }
 

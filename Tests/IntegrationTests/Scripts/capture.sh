@@ -39,10 +39,6 @@ fields() { # NAME FILTER FIELD...
     tshark -X "lua_script:$dissector" -r "$work/$name.pcapng" -Y "$filter" -T fields "${list[@]}" 2> "$work/tshark.log" ||
         fail "tshark refuses $name.pcapng"
 }
-has() { # NAME FILTER WHAT: at least a packet
-    [ -n "$(fields "$1" "$2" frame.number)" ] || fail "$1: no $3"
-}
-has_none() { [ -z "$(fields "$1" "$2" frame.number)" ] || fail "$1: $3: $(fields "$1" "$2" frame.number frame.comment | head -3)"; }
 
 # While it all happens, somebody on the wire listens for the dissector.
 ip netns exec n1 tshark -q -i u -w "$work/wire.pcapng" -f "udp port 47890" > "$work/wire.log" 2>&1 & wire=$!; children+=("$wire")
@@ -65,26 +61,31 @@ until_true 10 "a rotation" sh -c "[ \"\$(\"$VXSEAL\" status --json --socket $wor
 reach n1 10.98.0.2 >/dev/null
 for name in both web station sealed; do end $name; done
 
-has both 'icmp && frame.interface_name == "vxs42" && frame.packet_flags_direction == 2' "pings that leave"
-has both 'icmp && frame.interface_name == "vxs42" && frame.packet_flags_direction == 1' "answers"
-has both 'icmpv6.type == 129 && frame.comment contains "peer=n2 vni=42 lane="' "comments"
-has both 'icmp && frame.interface_name == "vxs43" && frame.comment contains "peer=p2 vni=43"' "frames of the plaintext network"
-has both 'frame.interface_name == "underlay" && udp.dstport == 4789 && vxlan.vni == 43 && icmp && ip.src == 192.0.2.1' "plaintext VXLAN"
-has both 'vxseal.type == 1 && frame.comment contains "lane=handshake"' "handshake"
-has both 'vxseal.type == 4 && ip.dst == 192.0.2.2 && udp.dstport == 47890 && frame.packet_flags_direction == 2' "sealed datagrams out"
-has both 'vxseal.type == 4 && ip.src == 192.0.2.2 && udp.dstport == 47890 && frame.packet_flags_direction == 1' "sealed datagrams in"
-has both 'frame.comment contains "epoch=1" && vxseal' "the first key pair"
-has both 'frame.comment contains "epoch=2" && vxseal' "the key pair of the rotation"
-has both 'frame.comment contains "epoch=2" && icmp' "a frame under it"
-has_none both '_ws.malformed || ip.checksum.status == 0 || ip.len != frame.len && frame.interface_name == "underlay" && frame.len < 2000 && !icmp && ip && !vxlan' "malformed"
-[ -n "${VXSEAL_TEST_SETTINGS:-}" ] || has both 'tcp && frame.comment contains "super-frame="' "a super-frame"
-has station 'icmp' "the station"
-has_none station '!(ip.addr == 10.98.0.2 || arp.dst.proto_ipv4 == 10.98.0.2 || arp.src.proto_ipv4 == 10.98.0.2) || frame.packet_flags_direction != 2 || frame.cap_len > 60' "what was not asked for"
-has station 'frame.len > 60 && frame.cap_len == 60' "a packet that was cut"
-has web 'tcp.port == 5202' "the port"
-has_none web '!(tcp.port == 5202)' "other ports"
-has sealed 'vxseal.type == 4' "the peer's datagrams"
-has_none sealed '!vxseal || frame.comment contains "p2"' "other peers"
+# A line a packet: interface, direction (1 in, 2 out), protocols, type of the outer message, addresses, ports, comment.
+fields both frame frame.interface_name frame.packet_flags_direction frame.protocols vxseal.type ip.src ip.dst udp.dstport \
+    frame.comment > "$work/both"
+seen() { grep -qP "$1" "$work/both" || fail "no $2 in: $(head -40 "$work/both")"; }
+seen '^vxs42\t0x00000002\teth:ethertype:ip:icmp:data\t\t10.98.0.1\t10.98.0.2\t\tpeer=n2 vni=42 lane=\d+ direction=out epoch=1$' "pings that leave"
+seen '^vxs42\t0x00000001\teth:ethertype:ip:icmp:data\t\t10.98.0.2\t10.98.0.1\t\tpeer=n2 vni=42 lane=\d+ direction=in epoch=1$' "answers"
+seen '^vxs42\t0x00000001\teth:ethertype:ip:icmp.*epoch=2$' "a frame under the key pair of the rotation"
+seen '^vxs42\t0x00000001\teth:ethertype:ipv6:icmpv6' "IPv6"
+seen '^vxs43\t0x0000000\d\teth:ethertype:ip:icmp:data.*peer=p2 vni=43 lane=\d+ direction=\w+$' "frames of the plaintext network"
+seen '^underlay\t0x00000002\traw:ip:udp:vxlan:eth:ethertype:ip:icmp.*\t4789\tpeer=p2 vni=43' "plaintext VXLAN"
+seen '^underlay\t0x00000002\traw:ip:udp:vxseal\t1\t192.0.2.1\t192.0.2.2\t47890\tlane=handshake' "handshake"
+seen '^underlay\t0x00000001\traw:ip:udp:vxseal\t2\t192.0.2.2\t192.0.2.1\t47890\tlane=handshake' "answer to it"
+seen '^underlay\t0x00000002\traw:ip:udp:vxseal\t4\t192.0.2.1\t192.0.2.2\t47890\tpeer=n2 lane=\d+ direction=out epoch=1$' "sealed datagrams that leave"
+seen '^underlay\t0x00000001\traw:ip:udp:vxseal\t4\t192.0.2.2\t192.0.2.1\t47890\tpeer=n2 lane=\d+ direction=in epoch=2$' "sealed datagrams that come"
+[ -n "${VXSEAL_TEST_SETTINGS:-}" ] || seen ':tcp.*super-frame=1' "super-frame"
+[ -z "$(fields both '_ws.malformed || ip.checksum.status == 0 || vxseal.length.invalid' frame.number)" ] || fail "malformed packets"
+all() { # NAME FILTER: at least one packet, and nothing else
+    local total
+    total=$(awk '{n += $2} END {print n}' "$work/$1.interfaces")
+    [ "$total" -gt 0 ] && [ "$(fields "$1" "$2" frame.number | wc -l)" = "$total" ] || fail "$1 holds what was not asked for"
+}
+all station '(ip.addr == 10.98.0.2 || arp.dst.proto_ipv4 == 10.98.0.2 || arp.src.proto_ipv4 == 10.98.0.2)
+    && frame.packet_flags_direction == 2 && (frame.cap_len == 60 || frame.cap_len == frame.len && frame.len < 60)'
+all web 'tcp.port == 5202 && frame.interface_name == "vxs42"'
+all sealed 'vxseal && !(frame.comment contains "p2")'
 grep -q "^vxs42 [1-9][0-9]* [1-9][0-9]* 0$" "$work/both.interfaces" || fail "statistics: $(cat "$work/both.interfaces")"
 
 # Into a pipe, as people do.
@@ -119,14 +120,14 @@ for reason in unknownMessage unknownReceiver authenticationFailed invalidSource;
 done
 reach n1 10.98.0.2 >/dev/null
 end drops TERM
-has drops 'frame.comment contains "drop=unknownMessage" && vxseal.type.unknown' "garbage"
-has drops 'frame.comment contains "drop=unknownReceiver" && udp.dstport == 47890' "a foreign datagram"
-has drops 'frame.comment contains "peer=n2 lane=0 direction=in epoch=2 drop=authenticationFailed" && vxseal.counter == 4294967296' "a forged datagram"
-has drops 'frame.comment contains "vni=42" && frame.comment contains "direction=out drop=invalidSource" && eth.src == 03:00:00:00:00:01' "the own frame"
-has_none drops '!(frame.comment contains "drop=")' "what was passed on"
-# The forged one as it came, and not as it was wiped.
-fields drops 'frame.comment contains "authenticationFailed"' vxseal.counter udp.length | grep -q "^4294967296	124$" || fail "the forged datagram, whole"
-
+fields drops frame frame.interface_name vxseal.counter udp.length eth.src frame.comment > "$work/drops"
+found() { grep -qP "$1" "$work/drops" || fail "no drop of $2: $(cat "$work/drops")"; }
+found '^underlay\t\t16\t\tlane=handshake direction=in drop=unknownMessage$' garbage
+found '^underlay\t\d+\t44\t\tlane=\d+ direction=in drop=unknownReceiver$' "a foreign datagram"
+# As it came, and not as it was wiped.
+found '^underlay\t4294967296\t124\t\tpeer=n2 lane=0 direction=in epoch=2 drop=authenticationFailed$' "a forged datagram"
+found '^vxs42\t\t\t03:00:00:00:00:01\tvni=42 lane=\d+ direction=out drop=invalidSource$' "the own frame"
+grep -v "drop=" "$work/drops" && fail "what was passed on is among the drops"
 # A ring of files.
 capture ring --ring-size 128k --ring-files 2
 until_true 20 "the third file" sh -c "ip netns exec n1 ping -q -f -c 50 -s 1300 10.98.0.2; [ -e $work/ring_00003.pcapng ]"
@@ -139,24 +140,41 @@ for file in "$work"/ring_*.pcapng; do
 done
 
 # A reader that does not read loses packets, and the traffic none.
-mkfifo "$work/slow.pcapng"
-exec 9<> "$work/slow.pcapng"
-capture slow
+# asleep NAME: a capture whose reader is $descriptor and reads nothing yet, though there is more than fits anywhere
+asleep() {
+    mkfifo "$work/$1.pcapng"
+    exec {descriptor}<> "$work/$1.pcapng"
+    capture "$1"
+    ip netns exec n2 iperf3 -s -1 -p 5202 >/dev/null 2>&1 & children+=($!)
+    until_true 5 "iperf3 listens" sh -c "ip netns exec n2 ss -ltn | grep -q 5202"
+    ip netns exec n1 timeout 60 iperf3 -c 10.98.0.2 -p 5202 -n 48M > "$work/iperf.log" 2>&1 ||
+        fail "TCP beside a reader that sleeps"
+}
 lost() { ask n1 "[x['lost'] for x in s['peers'] if x['mode'] == 'sealed'][0]"; }
 before=$(lost)
-ip netns exec n2 iperf3 -s -1 -p 5202 >/dev/null 2>&1 & children+=($!)
-until_true 5 "iperf3 listens" sh -c "ip netns exec n2 ss -ltn | grep -q 5202"
-ip netns exec n1 timeout 60 iperf3 -c 10.98.0.2 -p 5202 -n 48M > "$work/iperf.log" 2>&1 || fail "TCP beside a reader that sleeps"
+asleep slow
 reach n1 10.98.0.2 | grep -q " 0% packet loss" || fail "traffic beside a reader that sleeps"
 [ "$(lost)" = "$before" ] || fail "datagrams were lost: $before, then $(lost)"
-cat <&9 > "$work/woken.pcapng" & reader=$!; children+=("$reader")
-exec 9>&-
+cat <&"$descriptor" > "$work/woken.pcapng" & reader=$!; children+=("$reader")
+exec {descriptor}>&-
 until_true 20 "all of it is read" sh -c "ip netns exec n1 ping -q -c 1 -W 1 -s 777 10.98.0.2; tshark -r $work/woken.pcapng -Y 'icmp && frame.len == 819' 2>/dev/null | grep -q ."
 kill -INT "${captures[slow]}"; wait "${captures[slow]}" || fail "the slow one"
 grep -q "captured, [1-9][0-9]* lost" "$work/slow.log" || fail "what was lost is told: $(cat "$work/slow.log")"
 kill "$reader"; wait "$reader" 2>/dev/null || true
 python3 "$scripts/pcapng.py" "$work/woken.pcapng" > "$work/woken" || fail "the slow reader's file"
 grep -q "^vxs42 [1-9][0-9]* [0-9]* [1-9][0-9]*$" "$work/woken" || fail "what was lost is in the file: $(cat "$work/woken")"
+
+grep -q "lost=[1-9].*a capture has ended" "$work/n1.log" || fail "the log tells of captures: $(tail -3 "$work/n1.log")"
+
+# A full disk: what is there is whole, but for its statistics.
+mkdir "$work/disk"; mount -t tmpfs -o size=128k tmpfs "$work/disk"
+"$VXSEAL" capture --socket "$work/n1.sock" -w "$work/disk/full.pcapng" 2> "$work/full.log" & full=$!
+until_true 10 "it captures" grep -q "^capturing" "$work/full.log"
+until_true 10 "the disk is full" sh -c "ip netns exec n1 ping -q -f -c 50 -s 1300 10.98.0.2; ! kill -0 $full"
+wait $full && fail "a full disk is no failure"
+grep -q "full.pcapng cannot be written (write: No space left on device)" "$work/full.log" || fail "what is wrong: $(cat "$work/full.log")"
+tshark -r "$work/disk/full.pcapng" > /dev/null 2> "$work/full.err" || fail "the file on a full disk: $(cat "$work/full.err")"
+umount "$work/disk"
 
 # A command that is killed leaves its place to others.
 for name in a b c d; do capture $name; done
@@ -169,6 +187,7 @@ can_capture() {
 until_true 10 "the place of a command that was killed" can_capture
 for name in b c; do end $name; done
 
+asleep sleeper
 refused() { # MESSAGE OPTIONS...
     local message=$1
     shift
@@ -188,20 +207,35 @@ ip netns exec n2 python3 "$scripts/handshakes.py" 192.0.2.1 47890 "$(cat "$work/
 until_true 5 "a cookie is sent" saw_drop n1 cookieSent 0
 heard() { [ -n "$(fields wire "vxseal.type == $1" frame.number)" ]; }
 until_true 10 "the listener has the cookie" heard 3
-# The daemon ends while a capture runs.
+# The daemon ends while captures run; it waits for no reader.
 kill -TERM "${daemons[n1]}"
 wait "${captures[d]}" && fail "a capture that the daemon ended is told as if it were whole"
 grep -q "the daemon" "$work/d.log" || fail "what ended it: $(cat "$work/d.log")"
+until_true 10 "the daemon ends beside a reader that sleeps" sh -c "! kill -0 ${daemons[n1]}"
 wait "${daemons[n1]}" || fail "the daemon's end beside a capture: $?"
+kill -KILL "${captures[sleeper]}"; wait "${captures[sleeper]}" 2>/dev/null || true
 python3 "$scripts/pcapng.py" "$work/d.pcapng" > /dev/null || fail "the file of a capture that the daemon ended"
 kill "$wire"; wait "$wire" 2>/dev/null || true
-for type in 1 2 4; do has wire "vxseal.type == $type" "message of type $type on the wire"; done
-has_none wire "vxseal && !vxseal.type.unknown && (_ws.malformed || vxseal.length.invalid || vxseal.reserved.not_zero)" "what the dissector does not understand"
-has_none wire 'udp.port == 47890 && !vxseal' "a datagram that is not dissected"
-has wire 'vxseal.type == 4 && vxseal.records.length == 0 && vxseal.tag' "a keepalive"
-has wire 'vxseal.type.unknown' "garbage"
-fields wire 'vxseal.type == 2' vxseal.receiver | while read -r answered; do
-    has wire "vxseal.type == 1 && vxseal.sender == $answered" "the initiation that a response answers"
-done
-fields wire 'vxseal.type == 3' vxseal.nonce vxseal.cookie | grep -qE '^[0-9a-f:]{48,} *.?[0-9a-f:]{64,}' || fail "the parts of a cookie reply"
+fields wire udp.port==47890 vxseal.type vxseal.sender vxseal.receiver vxseal.records.length vxseal.tag vxseal.nonce vxseal.cookie \
+    vxseal.has_mac2 vxseal.type.unknown _ws.malformed vxseal.length.invalid vxseal.reserved.not_zero > "$work/wire"
+python3 - "$work/wire" <<'P' || fail "the dissector"
+import sys
+rows = [line.rstrip("\n").split("\t") for line in open(sys.argv[1])]
+names = "type sender receiver length tag nonce cookie mac2 unknown malformed badLength reserved".split()
+rows = [dict(zip(names, row)) for row in rows]
+of = {kind: [row for row in rows if row["type"] == kind] for kind in "12349"}
+assert sum(map(len, of.values())) == len(rows), "a datagram that is not dissected"
+# Garbage was sent once, by hand.
+assert len(of["9"]) == 1 and of["9"][0]["unknown"]
+for kind in "1234":
+    assert of[kind], "no message of type " + kind
+    wrong = [row for row in of[kind] if row["unknown"] or row["malformed"] or row["badLength"] or row["reserved"]]
+    assert not wrong, wrong
+senders = {row["sender"] for row in of["1"]}
+assert all(row["receiver"] in senders and row["sender"] for row in of["2"]), "a response answers an initiation"
+assert all(row["receiver"] and len(row["tag"]) == 32 for row in of["4"])
+assert any(row["length"] == "0" for row in of["4"]), "a keepalive"
+assert all(len(row["nonce"]) == 48 and len(row["cookie"]) == 64 for row in of["3"]), of["3"]
+assert all(row["mac2"] in ("0", "False") for row in of["1"]), "nobody has answered a cookie"
+P
 echo PASSED
