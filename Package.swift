@@ -34,6 +34,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-route-3-dev"])]),
+        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .target(name: "CVXLinux"),
 
         // Pure: bytes and `now` in, actions out.
@@ -48,7 +49,7 @@ let package = Package(
         .target(name: "VXDataPlane", dependencies: ["VXWire", "VXCrypto"]),
 
         // Borders to the kernel.
-        .target(name: "VXLinux", dependencies: ["VXWire", "CVXLinux"]),
+        .target(name: "VXLinux", dependencies: ["VXWire", "CVXLinux", "CSeccomp"]),
         .target(name: "VXNetlink", dependencies: ["VXWire", "CNetlink"]),
 
         // Composition.

@@ -53,17 +53,25 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Lines of the log on standard error; by default the journal's, where it reads it, else text.")
     var logFormat: LogFormat?
 
-    func run() async throws {
+    /// Opens what the daemon needs, before the process has a second thread.
+    func prepare() throws -> @Sendable () async throws -> Void {
         let configuration = try options.load()
         DaemonLog.start(logFormat)
         let logger = Logger(label: "vxseal")
-        do {
-            let source = ConfigurationSource(loader: options.loader, path: options.file)
-            try await Gateway(configuration: configuration, source: source, logger: logger).run()
-        } catch {
-            throw CommandFailure("error: \(error)")
+        let source = ConfigurationSource(loader: options.loader, path: options.file)
+        let body = try Self.wording {
+            try Gateway(configuration: configuration, source: source, logger: logger).prepare()
+        }
+        return {
+            do { try await body() } catch { throw CommandFailure("error: \(error)") }
         }
     }
+
+    private static func wording<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch { throw CommandFailure("error: \(error)") }
+    }
+
+    func run() async throws { try await prepare()() }
 }
 
 /// Where the daemon listens (product.md, Command line).

@@ -26,6 +26,10 @@ struct Status: AsyncParsableCommand {
             "  listening: \(status.listen.joined(separator: ", "))",
             "  cipher: \(status.cipher), \(lanes(status)), up \(Terminal.span(status.uptimeSeconds))",
         ]
+        if let sandbox = status.sandbox {
+            lines.append("  sandbox: \(sandbox.text)")
+            lines += sandbox.problems.map { "    \($0)" }
+        }
         for network in status.networks {
             lines.append("")
             lines.append("network: \(network.vni)")

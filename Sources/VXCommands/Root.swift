@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Dispatch
 
 /// `vxseal` and its verbs.
 public struct Root: AsyncParsableCommand {
@@ -18,29 +19,50 @@ public struct Root: AsyncParsableCommand {
 
     /// Runs the program and ends it with product.md's exit codes: 0 success, 1 failed, 2 wrong usage, 78 bad
     /// configuration.
-    public static func start() async -> Never {
+    ///
+    /// The daemon gives up rights while this thread is the only one, hence before anything is asynchronous.
+    public static func start() -> Never {
+        let daemon: (@Sendable () async throws -> Void)?
         do {
-            var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
+            daemon = try (parseAsRoot() as? Up)?.prepare()
+        } catch {
+            end(error)
+        }
+        Task {
+            do {
+                if let daemon { try await daemon() } else { try await perform() }
+                exit(withError: ExitCode.success)
+            } catch {
+                end(error)
             }
-            exit(withError: ExitCode.success)
-        } catch let failure as CommandFailure {
+        }
+        dispatchMain()
+    }
+
+    /// Any other command.
+    private static func perform() async throws {
+        var command = try parseAsRoot()
+        if var asynchronous = command as? any AsyncParsableCommand {
+            try await asynchronous.run()
+        } else {
+            try command.run()
+        }
+    }
+
+    private static func end(_ error: any Error) -> Never {
+        if let failure = error as? CommandFailure {
             Terminal.complain(failure.text)
             exit(withError: ExitCode(failure.code))
-        } catch {
-            let code = exitCode(for: error)
-            guard code == .validationFailure else {
-                if code == .success || error is ExitCode || error is CleanExit { exit(withError: error) }
-                Terminal.complain("error: \(error)")
-                exit(withError: ExitCode(1))
-            }
-            Terminal.complain(message(for: error).isEmpty ? "\(error)" : "error: \(message(for: error))")
-            Terminal.complain("see: vxseal --help")
-            exit(withError: ExitCode(2))
         }
+        let code = exitCode(for: error)
+        guard code == .validationFailure else {
+            if code == .success || error is ExitCode || error is CleanExit { exit(withError: error) }
+            Terminal.complain("error: \(error)")
+            exit(withError: ExitCode(1))
+        }
+        Terminal.complain(message(for: error).isEmpty ? "\(error)" : "error: \(message(for: error))")
+        Terminal.complain("see: vxseal --help")
+        exit(withError: ExitCode(2))
     }
 }
 

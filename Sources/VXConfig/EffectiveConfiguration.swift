@@ -15,6 +15,7 @@ extension NodeConfiguration {
         if !lanePorts.isEmpty { lines.append("lanePorts: [\(lanePorts.map(\.description).joined(separator: ", "))]") }
         lines.append("busyPoll: \(busyPoll.nanoseconds / 1000)us")
         if let bindDevice { lines.append("bindDevice: \"\(bindDevice)\"") }
+        lines.append("sandbox: \(isSandboxed ? "auto" : "off")")
         lines += ["adminSocket: \"\(adminSocket)\"", "cipher: \(cipher?.rawValue ?? "auto")", "offloads:"]
         lines += OffloadConfiguration.names.map { "  \($0.name): \(offloads[keyPath: $0.field])" }
         lines.append("networks:")

@@ -25,7 +25,14 @@ struct KeyFile {
         }
         guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8)
         else {
-            throw Refusal(what: "key file \(path) cannot be read", mend: "let this user own it: chown, chmod 600")
+            // Who may by its mode and yet cannot is a daemon that reloads: landlock refuses the file, not its status.
+            let isOwn = status.st_uid == geteuid() && status.st_mode & S_IRUSR != 0
+            throw Refusal(
+                what: "key file \(path) cannot be read",
+                mend: isOwn
+                    ? "the running daemon's sandbox reaches only directories that held its files when it started: restart it"
+                    : "let this user own it: chown, chmod 600"
+            )
         }
         return (text.trimmingCharacters(in: .whitespacesAndNewlines), status.st_mode & 0o077 != 0)
     }

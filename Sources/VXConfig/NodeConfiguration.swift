@@ -29,6 +29,8 @@ public struct NodeConfiguration: Sendable {
     public var bindDevice: String?
     /// The admin socket's path.
     public var adminSocket: String
+    /// The daemon gives up what it does not need; false to look for a fault in that.
+    public var isSandboxed = true
     /// Which offloads may be used.
     public var offloads: OffloadConfiguration
     /// Who computes the AEAD; nil for `auto`: the fastest that proves itself.

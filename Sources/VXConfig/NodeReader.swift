@@ -28,6 +28,7 @@ struct NodeReader {
         let mark = reader.integer("firewallMark", in: 0...Int(UInt32.max)) ?? 0
         let device = reader.text("bindDevice")
         let socket = reader.text("adminSocket")
+        let sandbox = reader.parsed("sandbox", "write auto or off") { ["auto": true, "off": false][$0] }
         let offloads = OffloadReader(problems: problems).read(reader)
         reader.unsupported("metrics")
         let lanes = LaneReader(reader: reader, problems: problems)
@@ -57,6 +58,7 @@ struct NodeReader {
             busyPoll: busyPoll,
             bindDevice: device,
             adminSocket: socket ?? "/run/vxseal/\(node).sock",
+            isSandboxed: sandbox ?? true,
             offloads: offloads,
             cipher: cipher,
             networks: networks.map(\.value),

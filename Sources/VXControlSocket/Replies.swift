@@ -30,6 +30,8 @@ public struct StatusReply: Codable, Sendable {
     public var peers: [PeerStatus]
     /// Every drop reason, also at zero.
     public var drops: [String: UInt64]
+    /// What the daemon may still do; absent from a daemon of an earlier version.
+    public var sandbox: SandboxStatus?
 
     /// From its parts.
     public init(

@@ -10,6 +10,7 @@ import VXWire
 
 /// Answers the admin API from counters and the status board; it never waits for a lane.
 struct Backend: AdminBackend {
+    let sandbox: Sandbox.Report
     let roster: RosterBoard
     let runtime: Runtime
     let reloader: Reloader
@@ -57,6 +58,13 @@ struct Backend: AdminBackend {
             for peer in peers { peer.add(to: &lane.received, &lane.sent) }
             return lane
         }
+        reply.sandbox = SandboxStatus(
+            seccomp: sandbox.seccomp,
+            landlock: sandbox.landlock,
+            noNewPrivileges: sandbox.noNewPrivileges,
+            capabilities: sandbox.capabilities.descriptions,
+            problems: sandbox.problems
+        )
         return reply
     }
 

@@ -99,6 +99,7 @@ struct ConfigurationChange: Sendable {
         RestartField("lanePorts") { $0.lanePorts },
         RestartField("busyPoll") { $0.busyPoll },
         RestartField("adminSocket") { $0.adminSocket },
+        RestartField("sandbox") { $0.isSandboxed },
         RestartField("offloads") { $0.offloads },
         RestartField("cipher") { $0.cipher },
     ]

@@ -36,9 +36,12 @@ public struct Gateway {
         lanes = configuration.lanes ?? min(ProcessInfo.processInfo.activeProcessorCount, Self.mostAutomaticLanes)
     }
 
-    /// Runs the node until SIGTERM or SIGINT, and reloads the configuration at SIGHUP; then says goodbye to the peers and removes what it made.
+    /// Opens all that the node needs, and gives up the rights to open more. To be called while the process has one thread, for
+    /// only that one's rights are given up, and inherited by the others.
+    /// - Returns: what runs the node until SIGTERM or SIGINT, and reloads the configuration at SIGHUP; then says goodbye to the
+    ///   peers and removes what was made.
     /// - Throws: when it cannot start; nothing is left behind then.
-    public func run() async throws {
+    public func prepare() throws -> @Sendable () async throws -> Void {
         ProcessHardening.apply()
         try Descriptors.reserve(networks: configuration.networks.count(where: \.hasDevice), lanes: lanes)
         // What this process makes is its user's alone: directories, then files and the admin socket, from the moment that
@@ -68,7 +71,11 @@ public struct Gateway {
             losses: losses
         )
         // Bridges outlive this process: whatever it made goes with it, also when the start fails from here on.
-        defer { DeviceMaker(configuration: roster.current.configuration, addressKey: addressKey).removeBridges() }
+        let removeBridges: @Sendable () -> Void = {
+            DeviceMaker(configuration: roster.current.configuration, addressKey: addressKey).removeBridges()
+        }
+        var isPrepared = false
+        defer { if !isPrepared { removeBridges() } }
         let keeper = try DeviceKeeper(
             maker: devices,
             lanes: lanes,
@@ -89,7 +96,9 @@ public struct Gateway {
             logger: logger
         )
         let rates = TrafficRates(roster: roster)
+        let confinement = confine()
         let backend = Backend(
+            sandbox: confinement,
             roster: roster,
             runtime: runtime,
             reloader: reloader,
@@ -143,10 +152,27 @@ public struct Gateway {
                 logger: logger
             )
         )
-        defer { unlink(configuration.adminSocket) }
-        try await group.run()
-        DeviceMaker(configuration: roster.current.configuration, addressKey: addressKey).removeDevices()
-        logger.info("vxseal has ended", metadata: ["node": "\(configuration.node)"])
+        isPrepared = true
+        return { [configuration, logger] in
+            defer { removeBridges() }
+            defer { unlink(configuration.adminSocket) }
+            try await group.run()
+            DeviceMaker(configuration: roster.current.configuration, addressKey: addressKey).removeDevices()
+            logger.info("vxseal has ended", metadata: ["node": "\(configuration.node)"])
+        }
+    }
+
+    /// Leaves the process the rights that a running daemon needs. A kernel that does not know how is no reason not to run.
+    private func confine() -> Sandbox.Report {
+        guard configuration.isSandboxed else {
+            logger.warning("the sandbox is off, by `sandbox: off` of the configuration")
+            return .unconfined()
+        }
+        let report = Sandbox.enter(files: ReachableFiles(configuration, file: source.path).rules)
+        for problem in report.problems {
+            logger.warning("the sandbox has a gap", metadata: ["problem": "\(problem)"])
+        }
+        return report
     }
 
     private func prepareDirectories() throws {

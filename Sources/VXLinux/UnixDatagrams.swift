@@ -1,3 +1,4 @@
+import CVXLinux
 import Glibc
 
 /// Sends datagrams to a UNIX socket that somebody else may open, close and open again: each is addressed by itself.

@@ -2,7 +2,5 @@ import VXCommands
 
 @main
 enum Main {
-    static func main() async {
-        await Root.start()
-    }
+    static func main() { Root.start() }
 }

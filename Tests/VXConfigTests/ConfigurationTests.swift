@@ -108,6 +108,7 @@ import VXWire
     func roundTrip() throws {
         for lanes in [
             "", "lanes: 3\nlanePorts: [1001, 1002]\n", "lanes: auto\nsourcePorts: fixed\n", "busyPoll: 50us\n",
+            "sandbox: off\n",
         ] {
             let first = try load(head + lanes + network + peer()).yaml
             let second = try load(first).yaml
@@ -141,6 +142,7 @@ import VXWire
             (head + "networks:\n  - vni: 1\n    vlan: [20-10]\n", 6, "an item of networks[0].vlan"),
             (head + "networks:\n  - vni: 1\n    vlan: []\n", 6, "no frame would pass"),
             (head + "cipher: aes\n" + network, 4, "cipher `aes` cannot be read"),
+            (head + "sandbox: maybe\n" + network, 4, "sandbox `maybe` cannot be read"),
             (head + "lanes: 17\n" + network, 4, "lanes is no number from 1 to 16"),
             (head + "busyPoll: 50ms\n" + network, 4, "busyPoll `50ms` cannot be read"),
             (head + "busyPoll: 1001us\n" + network, 4, "busyPoll"),
@@ -179,6 +181,13 @@ import VXWire
         let found = try problems(yaml)
         #expect(found.count == 1 && found[0].line == 4 && found[0].what.contains(refusal.what))
         #expect(found[0].mend == refusal.mend)
+    }
+
+    @Test("the sandbox is on unless it is switched off")
+    func sandbox() throws {
+        #expect(try load(head + network).isSandboxed)
+        #expect(try load(head + "sandbox: auto\n" + network).isSandboxed)
+        #expect(try !load(head + "sandbox: off\n" + network).isSandboxed)
     }
 
     @Test("cipher: auto, and no word of it, leave the choice to the daemon")

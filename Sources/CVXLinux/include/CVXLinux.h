@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "Confinement.h"
 #include "FlowSteering.h"
 
 // glibc declares these only with _GNU_SOURCE, which the Swift importer does not set: the kernel's struct, mirrored.
@@ -106,6 +107,12 @@ static inline int vx_interface_mtu(int fd, const char *name) {
     strncpy(request.ifr_name, name, IFNAMSIZ - 1);
     return ioctl(fd, SIOCGIFMTU, &request) < 0 ? -1 : request.ifr_mtu;
 }
+
+// The requests above by number, for a filter of system calls; and O_PATH, which glibc shows with _GNU_SOURCE alone.
+enum {
+    VX_TUNSETIFF = TUNSETIFF, VX_TUNSETOFFLOAD = TUNSETOFFLOAD, VX_TUNSETVNETHDRSZ = TUNSETVNETHDRSZ, VX_O_PATH = 010000000,
+};
+static const unsigned int VX_TUNGETIFF = TUNGETIFF, VX_TUNSETSTEERINGEBPF = TUNSETSTEERINGEBPF;
 
 // Since Linux 6.2; the headers of Debian 12 are older.
 enum { VX_TUN_F_CSUM = TUN_F_CSUM, VX_TUN_F_TSO = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, VX_TUN_F_USO = 0x20 | 0x40 };

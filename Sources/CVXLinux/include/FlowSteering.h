@@ -36,8 +36,8 @@
     VX_ALU(BPF_AND, 0, 0xffff), VX_OP(BPF_ALU | BPF_ADD | BPF_X, 0, 9, 0, 0), VX_MIX
 #define VX_MIX_PAIR(first, second) VX_SUM(VX_LOAD_IP(BPF_W, first), VX_LOAD_IP(BPF_W, second)), VX_MIX
 
-// Attaches the program to the device of a TAP queue. -1 with errno where bpf(2) or the ioctl is refused.
-static inline int vx_tun_steer_flows(int fd) {
+// Loads the program: a descriptor, or -1 with errno where bpf(2) is refused.
+static inline int vx_load_flow_steering(void) {
     static const struct bpf_insn code[] = {
         /*   0 */ VX_COPY(6, 1), VX_SET(7, 14), VX_SET(8, 0), VX_LOAD(BPF_H, 12),
         /*   4 */ VX_IF(0x8100, 1), VX_UNLESS(0x88a8, 2), VX_SET(7, 18), VX_LOAD(BPF_H, 16),
@@ -63,13 +63,11 @@ static inline int vx_tun_steer_flows(int fd) {
     request.insns = (unsigned long)code;
     request.insn_cnt = sizeof code / sizeof code[0];
     request.license = (unsigned long)"Apache-2.0";
-    int program = (int)syscall(__NR_bpf, BPF_PROG_LOAD, &request, sizeof request);
-    if (program < 0) return -1;
-    int result = ioctl(fd, TUNSETSTEERINGEBPF, &program);
-    // The device keeps the program.
-    close(program);
-    return result;
+    return (int)syscall(__NR_bpf, BPF_PROG_LOAD, &request, sizeof request);
 }
+
+// Attaches the program to the device of a TAP queue.
+static inline int vx_tun_steer_flows(int fd, int program) { return ioctl(fd, TUNSETSTEERINGEBPF, &program); }
 
 #undef VX_OP
 #undef VX_COPY
