@@ -74,7 +74,8 @@ status() { "$VXSEAL" status --json --socket "$work/$1.sock"; }
 # ask NAME EXPRESSION: of the status, as Python, in which `s` is the status and `p` its first peer
 ask() { status "$1" | python3 -c "import json, sys; s = json.load(sys.stdin); p = s['peers'][0]; print($2)"; }
 established() { [ "$(status "$1" | grep -c '"state" : "established"')" -ge "${2:-1}" ]; }
-dropped() { status "$1" | sed -n "s/.*\"$2\" : \([0-9]*\).*/\1/p"; }
+# The node's sum comes first, then each lane's share.
+dropped() { status "$1" | awk -v reason="\"$2\"" '$1 == reason && !seen++ { print $3 + 0 }'; }
 saw_drop() { [ "$(dropped "$1" "$2")" -gt "$3" ]; }
 reach() { ip netns exec "$1" ping -q -c 3 -i 0.05 -W 2 "${@:2}"; }
 
