@@ -123,7 +123,12 @@ let package = Package(
                 "VXWire",
             ]
         ),
-        .testTarget(name: "VXCommandsTests", dependencies: ["VXCommands", "VXControlSocket"]),
+        .testTarget(
+            name: "VXCommandsTests",
+            dependencies: [
+                "VXCommands", "VXControlSocket", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
         .testTarget(name: "VXControlSocketTests", dependencies: ["VXControlSocket"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
