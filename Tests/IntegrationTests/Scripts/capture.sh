@@ -89,12 +89,12 @@ all sealed 'vxseal && !(frame.comment contains "p2")'
 grep -q "^vxs42 [1-9][0-9]* [1-9][0-9]* 0$" "$work/both.interfaces" || fail "statistics: $(cat "$work/both.interfaces")"
 
 # Into a pipe, as people do.
-"$VXSEAL" capture --socket "$work/n1.sock" --count 4 -w - 2> "$work/pipe.log" | tshark -r - -T fields -e _ws.col.Protocol -e frame.comment \
+"$VXSEAL" capture --socket "$work/n1.sock" --count 4 --ip 10.98.0.2 -w - 2> "$work/pipe.log" | tshark -r - -T fields -e _ws.col.Protocol -e frame.comment \
     > "$work/pipe" 2>/dev/null & pipe=$!
 until_true 10 "the pipe captures" grep -q "^capturing" "$work/pipe.log"
 reach n1 10.98.0.2 >/dev/null
 wait $pipe || fail "the pipe"
-[ "$(grep -c "^ICMP.*peer=n2 vni=42" "$work/pipe")" = 4 ] || fail "four pings in the pipe: $(cat "$work/pipe")"
+[ "$(grep -c "peer=n2 vni=42" "$work/pipe")" = 4 ] && grep -q "^ICMP" "$work/pipe" || fail "four frames in the pipe: $(cat "$work/pipe")"
 # Whoever reads goes, and the command with it, also while nothing is captured.
 "$VXSEAL" capture --socket "$work/n1.sock" --port 9 -w - 2> "$work/head.log" | head -c 1 > /dev/null & head=$!
 until_true 10 "the command ends with its reader" sh -c "! kill -0 $head"
