@@ -43,6 +43,17 @@ struct SessionTable: ~Copyable {
         return nil
     }
 
+    /// The session with a peer that datagrams of this node name so; looks through all of them.
+    func find(remote: ReceiverIndex, peer: Int) -> UnsafeMutablePointer<TransportSession>? {
+        for place in 0...mask {
+            guard let session = places[place].session, Int(session.pointee.peer.rawValue) == peer,
+                session.pointee.remoteIndex == remote
+            else { continue }
+            return session
+        }
+        return nil
+    }
+
     /// Adds a session. Its index is in no other live or pending pair: the handshake sees to that.
     mutating func insert(_ session: consuming TransportSession) -> UnsafeMutablePointer<TransportSession> {
         precondition(find(session.localIndex) == nil, "a receiver index was given out twice")

@@ -40,14 +40,7 @@ extension VTEP {
     private func epoch(sealedUnder remote: ReceiverIndex, peer: Int) -> UInt32 {
         if let session = peers[peer].sending, session.pointee.remoteIndex == remote { return session.pointee.epoch }
         // Under a pair that is sent under no more, such as a last report.
-        for index in sessions.indices {
-            if let session = sessions.find(index), session.pointee.remoteIndex == remote,
-                Int(session.pointee.peer.rawValue) == peer
-            {
-                return session.pointee.epoch
-            }
-        }
-        return 0
+        return sessions.find(remote: remote, peer: peer)?.pointee.epoch ?? 0
     }
 
     // MARK: - Frames
