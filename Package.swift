@@ -22,8 +22,11 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.12.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.32.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
@@ -63,13 +66,22 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "VXMetrics",
+            dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
+            swiftSettings: strict
+        ),
+        .target(
             name: "VXControlSocket",
             dependencies: [
+                "VXMetrics",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -79,8 +91,11 @@ let package = Package(
             name: "VXDaemon",
             dependencies: [
                 "VXWire", "VXCrypto", "VXHandshake", "VXDataPlane", "VXLinux", "VXNetlink", "VXRuntime", "VXConfig",
-                "VXControlSocket",
+                "VXControlSocket", "VXMetrics",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
@@ -119,8 +134,23 @@ let package = Package(
         .testTarget(
             name: "VXDaemonTests",
             dependencies: [
-                "VXDaemon", "VXRuntime", "VXConfig", "VXControlSocket", "VXDataPlane", "VXHandshake", "VXCrypto",
-                "VXWire",
+                "VXDaemon", "VXControlSocket", "VXMetrics", "VXRuntime", "VXConfig", "VXDataPlane", "VXHandshake",
+                "VXCrypto", "VXWire",
+                .product(name: "Metrics", package: "swift-metrics"),
+            ]
+        ),
+        .testTarget(
+            name: "VXMetricsTests",
+            dependencies: ["VXMetrics", .product(name: "Metrics", package: "swift-metrics")]
+        ),
+        .testTarget(
+            name: "VXControlSocketTests",
+            dependencies: [
+                "VXControlSocket",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ]
         ),
         .testTarget(
@@ -129,7 +159,6 @@ let package = Package(
                 "VXCommands", "VXControlSocket", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
-        .testTarget(name: "VXControlSocketTests", dependencies: ["VXControlSocket"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -16,6 +16,7 @@ extension NodeConfiguration {
         lines.append("busyPoll: \(busyPoll.nanoseconds / 1000)us")
         if let bindDevice { lines.append("bindDevice: \"\(bindDevice)\"") }
         lines.append("sandbox: \(isSandboxed ? "auto" : "off")")
+        if let metrics { lines.append("metrics: \"\(metrics.configured)\"") }
         lines += ["adminSocket: \"\(adminSocket)\"", "cipher: \(cipher?.rawValue ?? "auto")", "offloads:"]
         lines += OffloadConfiguration.names.map { "  \($0.name): \(offloads[keyPath: $0.field])" }
         lines.append("networks:")

@@ -31,6 +31,8 @@ public struct NodeConfiguration: Sendable {
     public var adminSocket: String
     /// The daemon gives up what it does not need; false to look for a fault in that.
     public var isSandboxed = true
+    /// Where metrics are served by HTTP, for Prometheus; nil for nowhere.
+    public var metrics: Endpoint?
     /// Which offloads may be used.
     public var offloads: OffloadConfiguration
     /// Who computes the AEAD; nil for `auto`: the fastest that proves itself.

@@ -30,7 +30,9 @@ struct NodeReader {
         let socket = reader.text("adminSocket")
         let sandbox = reader.parsed("sandbox", "write auto or off") { ["auto": true, "off": false][$0] }
         let offloads = OffloadReader(problems: problems).read(reader)
-        reader.unsupported("metrics")
+        let metrics = reader.parsed("metrics", "write it as 127.0.0.1:9472 or [::1]:9472") { text in
+            Endpoint(configured: text).flatMap { $0.port > 0 ? $0 : nil }
+        }
         let lanes = LaneReader(reader: reader, problems: problems)
         let sourcePorts = reader.parsed("sourcePorts", "write lanes or fixed", SourcePorts.init) ?? .lanes
         let cipher = cipher(reader)
@@ -59,6 +61,7 @@ struct NodeReader {
             bindDevice: device,
             adminSocket: socket ?? "/run/vxseal/\(node).sock",
             isSandboxed: sandbox ?? true,
+            metrics: metrics,
             offloads: offloads,
             cipher: cipher,
             networks: networks.map(\.value),

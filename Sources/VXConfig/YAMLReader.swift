@@ -123,12 +123,6 @@ final class MappingReader {
         }
     }
 
-    /// A field that this version knows and does not act on: a setting that is silently ignored is worse than none.
-    func unsupported(_ field: String) {
-        guard let node = value(field) else { return }
-        problems.add(node, "\(name(field)) is not supported yet in this version", "remove it")
-    }
-
     /// Reports unknown keys.
     func finish() {
         for key in keys where !known.contains(key.name) {

@@ -1,5 +1,6 @@
 public import Hummingbird
 public import Logging
+public import NIOCore
 public import ServiceLifecycle
 
 /// Whoever answers for the daemon.
@@ -54,12 +55,18 @@ extension TraceReply: ResponseEncodable {}
 public struct AdminServer: Service {
     private let backend: any AdminBackend
     private let path: String
+    private let loop: any EventLoop
     private let logger: Logger
 
-    /// On a path where no socket is, or a dead one that has been removed.
-    public init(path: String, backend: any AdminBackend, logger: Logger) {
+    /// - Parameters:
+    ///   - path: where no socket is, or a dead one that has been removed.
+    ///   - backend: who answers.
+    ///   - loop: whose thread does all of the work.
+    ///   - logger: the log.
+    public init(path: String, backend: any AdminBackend, loop: any EventLoop, logger: Logger) {
         self.path = path
         self.backend = backend
+        self.loop = loop
         self.logger = logger
     }
 
@@ -93,14 +100,14 @@ public struct AdminServer: Service {
         }
         addRotations(to: router)
         addCapture(to: router)
-        var quiet = logger
-        quiet.logLevel = .warning
-        let application = Application(
-            router: router,
-            configuration: .init(address: .unixDomainSocket(path: path)),
-            logger: quiet
+        let listener = HTTPListener(
+            name: "admin",
+            address: .unixDomainSocket(path: path),
+            bounds: ListenerBounds(connections: 64),
+            loop: loop,
+            logger: logger
         )
-        try await application.run()
+        try await listener.run(router)
     }
 
     private func addRotations(to router: Router<BasicRequestContext>) {

@@ -29,7 +29,7 @@ struct Backend: AdminBackend {
         let roster = roster.current
         let lanes = roster.counters.count
         let keys = Dictionary(uniqueKeysWithValues: rotations.peers.map { ($0.index, $0.key) })
-        let carried = roster.configuration.networks.isEmpty ? [:] : (try? NetworkConfigurator().traffic()) ?? [:]
+        let carried = carried
         var reply = StatusReply(
             node: roster.configuration.node,
             publicKey: rotations.publicKey.base64,
@@ -68,7 +68,13 @@ struct Backend: AdminBackend {
         return reply
     }
 
-    private func status(
+    /// What every device has carried, by name; none where the kernel does not say.
+    var carried: [String: LinkTraffic] {
+        guard !roster.current.configuration.networks.isEmpty else { return [:] }
+        return (try? NetworkConfigurator().traffic()) ?? [:]
+    }
+
+    func status(
         of entry: Roster.Network,
         at place: Int,
         of roster: Roster,
@@ -122,7 +128,7 @@ struct Backend: AdminBackend {
         return status
     }
 
-    private func status(
+    func status(
         of peer: PeerConfiguration,
         at index: PeerIndex,
         of roster: Roster,

@@ -100,6 +100,7 @@ struct ConfigurationChange: Sendable {
         RestartField("busyPoll") { $0.busyPoll },
         RestartField("adminSocket") { $0.adminSocket },
         RestartField("sandbox") { $0.isSandboxed },
+        RestartField("metrics") { $0.metrics },
         RestartField("offloads") { $0.offloads },
         RestartField("cipher") { $0.cipher },
     ]

@@ -8,6 +8,10 @@ final class DeviceBoard: Sendable {
         var restarts = 0
         /// Not in its bridge, because a plaintext network is.
         var isKeptApart = false
+        /// Somebody removed it, and it is not there again yet.
+        var isLost = false
+        /// Somebody set it down (ip-link(8)).
+        var isDown = false
     }
 
     private let entries: Mutex<[Entry]>

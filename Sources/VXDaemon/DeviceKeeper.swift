@@ -178,7 +178,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
                 if let former {
                     try adjust(taken, former: former)
                 } else {
-                    states[taken.place].isLost = taken.isMissing
+                    setLost(taken.place, taken.isMissing)
                     if !taken.isMissing { try joinBridge(taken.place, mayMake: true) }
                 }
             } catch {
@@ -223,8 +223,13 @@ final class DeviceKeeper: Service, @unchecked Sendable {
                     metadata: ["device": "\(network.device)"]
                 )
             }
-            states[loss.network].isLost = true
+            setLost(loss.network, true)
         }
+    }
+
+    private func setLost(_ place: Int, _ isLost: Bool) {
+        states[place].isLost = isLost
+        board.update(place) { $0.isLost = isLost }
     }
 
     /// Whether a change concerns this node.
@@ -244,7 +249,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
             let generation = board[place].restarts + 1
             board.update(place) { $0.restarts = generation }
             runtime.replaceDevice(of: place, by: queues, generation: generation)
-            states[place].isLost = false
+            setLost(place, false)
             states[place].bridge = nil
             logger.notice("a device was made again", metadata: ["device": "\(network.device)"])
             return true
@@ -289,6 +294,7 @@ final class DeviceKeeper: Service, @unchecked Sendable {
         // Its lanes will tell, if it is gone.
         guard let device = byName[network.device], device.kind == "tun" else { return }
         watched.formUnion([device.index, device.master])
+        board.update(place) { $0.isDown = !device.isUp }
         correctAddress(of: device, network, place: place, netlink: netlink)
         if network.mode == .sealed, !network.allowMixedBridge {
             keepApart(device, place: place, links: links, netlink: netlink)

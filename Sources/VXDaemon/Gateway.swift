@@ -1,5 +1,6 @@
 import Foundation
 public import Logging
+import Metrics
 import ServiceLifecycle
 import Synchronization
 import UnixSignals
@@ -9,6 +10,7 @@ import VXCrypto
 import VXDataPlane
 import VXHandshake
 import VXLinux
+import VXMetrics
 import VXRuntime
 import VXWire
 
@@ -43,6 +45,8 @@ public struct Gateway {
     /// - Throws: when it cannot start; nothing is left behind then.
     public func prepare() throws -> @Sendable () async throws -> Void {
         ProcessHardening.apply()
+        let registry = MetricsRegistry(MetricCatalog.recorded)
+        MetricsSystem.bootstrap(registry)
         try Descriptors.reserve(networks: configuration.networks.count(where: \.hasDevice), lanes: lanes)
         // What this process makes is its user's alone: directories, then files and the admin socket, from the moment that
         // they exist.
@@ -110,7 +114,19 @@ public struct Gateway {
             rates: rates,
             captures: CaptureBoard(logger: logger)
         )
-        let server = AdminServer(path: configuration.adminSocket, backend: backend, logger: logger)
+        let http = HTTPThread()
+        let server = AdminServer(
+            path: configuration.adminSocket,
+            backend: backend,
+            loop: http.loop,
+            logger: logger
+        )
+        let health = NodeHealth(roster: roster, devices: deviceBoard, runtime: runtime)
+        let metrics = http.metricsServices(
+            at: configuration.metrics,
+            MetricsSource(backend: backend, health: health, registry: registry),
+            logger: logger
+        )
         logger.info(
             "vxseal is up",
             metadata: ["node": "\(configuration.node)", "publicKey": "\(configuration.identity.publicKey)"]
@@ -123,8 +139,9 @@ public struct Gateway {
         let reports = ServiceReports(supervisor: supervisor, roster: roster, runtime: runtime)
         let group = ServiceGroup(
             configuration: .init(
-                services: [
-                    .init(service: server),
+                services: metrics + [
+                    .init(service: server, failureTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: health, successTerminationBehavior: .ignore),
                     .init(service: resolver, successTerminationBehavior: .ignore),
                     .init(
                         service: PeerWatch(roster: roster, board: runtime.board, logger: logger),

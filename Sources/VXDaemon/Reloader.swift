@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Metrics
 import ServiceLifecycle
 import UnixSignals
 public import VXConfig
@@ -8,6 +9,7 @@ import VXCrypto
 import VXDataPlane
 import VXHandshake
 import VXLinux
+import VXMetrics
 import VXRuntime
 import VXWire
 
@@ -95,6 +97,9 @@ actor Reloader {
     }
 
     private func report(_ reply: ReloadReply) {
+        let result = reply.isApplied ? "applied" : "refused"
+        Counter(label: MetricCatalog.reloads.name, dimensions: [("result", result)]).increment()
+        Gauge(label: MetricCatalog.lastReload.name).record(reply.isApplied ? 1 : 0)
         for problem in reply.problems {
             logger.error(
                 "the configuration is refused, and the one before stays",

@@ -162,7 +162,7 @@ public struct PairInstallation: Sendable {
 }
 
 /// A peer's state, as `status` shows it.
-public enum PeerState: String, Sendable {
+public enum PeerState: String, Sendable, CaseIterable {
     /// No usable session and no handshake under way.
     case down
     /// No usable session yet.

@@ -10,6 +10,8 @@ public struct Link: Sendable, Equatable {
     public let name: String
     /// Its MAC address, if it has one of 48 bits.
     public let address: MACAddress?
+    /// Somebody has set it up (ip-link(8)).
+    public let isUp: Bool
     /// The interface index of the bridge (or bond, or VRF) it is in; 0 for none.
     public let master: Int
     /// What the kernel calls its kind: `tun`, `bridge`, `vxlan`; nil for hardware.
@@ -21,6 +23,7 @@ public struct Link: Sendable, Equatable {
     init(_ link: OpaquePointer) {
         index = Int(rtnl_link_get_ifindex(link))
         name = rtnl_link_get_name(link).map { String(cString: $0) } ?? ""
+        isUp = rtnl_link_get_flags(link) & UInt32(IFF_UP) != 0
         master = Int(rtnl_link_get_master(link))
         kind = rtnl_link_get_type(link).map { String(cString: $0) }
         alias = rtnl_link_get_ifalias(link).map { String(cString: $0) }

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What became of one offload.
-public enum OffloadState: String, Sendable {
+public enum OffloadState: String, Sendable, CaseIterable {
     /// In use.
     case on
     /// Switched off in the configuration.

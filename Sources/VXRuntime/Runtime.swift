@@ -140,6 +140,9 @@ public final class Runtime: Sendable {
     /// Datagrams that a lane thread received and handed to the one that owns their lane. From any thread.
     public var handovers: UInt64 { lanes.reduce(0) { $0 + $1.handovers[0] } }
 
+    /// The same of one lane's thread.
+    public func handovers(lane: Int) -> UInt64 { lanes[lane].handovers[0] }
+
     /// What one lane thread has dropped. From any thread.
     public func drops(ofLane number: Int) -> DropCounters { lanes[number].drops }
 

@@ -50,6 +50,7 @@ import VXWire
         let configuration = try load(head + network + peer())
         #expect(configuration.listen.map(\.description) == ["0.0.0.0:47890"])
         #expect(configuration.adminSocket == "/run/vxseal/a.sock")
+        #expect(configuration.metrics == nil)
         #expect(configuration.networks[0].mode == .sealed && configuration.networks[0].device == "vxs42")
         #expect(configuration.networks[0].fdbLimit == 16_384)
         #expect(configuration.networks[0].bumRate == 2000 && configuration.networks[0].flood == .all)
@@ -109,6 +110,7 @@ import VXWire
         for lanes in [
             "", "lanes: 3\nlanePorts: [1001, 1002]\n", "lanes: auto\nsourcePorts: fixed\n", "busyPoll: 50us\n",
             "sandbox: off\n",
+            "metrics: \"[::1]:9472\"\n",
         ] {
             let first = try load(head + lanes + network + peer()).yaml
             let second = try load(first).yaml
@@ -120,6 +122,8 @@ import VXWire
     func faults() throws {
         let faults: [(String, Int, String)] = [
             (head + network + "lissten: x\n", 7, "unknown key `lissten`"),
+            (head + network + "metrics: 9472\n", 7, "metrics `9472` cannot be read"),
+            (head + network + "metrics: \"127.0.0.1:0\"\n", 7, "metrics `127.0.0.1:0` cannot be read"),
             (head + "networks:\n  - vni: 16777216\n", 5, "networks[0].vni"),
             (head + "networks:\n  - vni: 1\n  - vni: 1\n    device: y\n", 6, "VNI `1` stands twice"),
             (head + "networks:\n  - vni: 1\n    mtu: 100000\n", 6, "networks[0].mtu"),

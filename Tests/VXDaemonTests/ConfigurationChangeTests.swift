@@ -163,6 +163,7 @@ import VXWire
         ("sourcePorts", { $0.sourcePorts = .fixed }),
         ("lanePorts", { $0.lanePorts = [1] }), ("busyPoll", { $0.busyPoll = .milliseconds(1) }),
         ("bindDevice", { $0.bindDevice = "x" }), ("adminSocket", { $0.adminSocket = "/b.sock" }),
+        ("metrics", { $0.metrics = Endpoint("127.0.0.1:9472") }),
         ("offloads", { $0.offloads.tapTso = false }), ("cipher", { $0.cipher = .libsodium }),
     ]
 
