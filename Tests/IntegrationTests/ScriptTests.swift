@@ -15,7 +15,7 @@ import Testing
         "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo",
     ]
     /// About the process and whoever started it.
-    static let serviceScripts = ["service", "logs", "sandbox"]
+    static let serviceScripts = ["service", "logs", "sandbox", "clients", "metrics"]
 
     /// The daemon's settings beside those that a script is about.
     struct Settings: Sendable, CustomTestStringConvertible {
@@ -131,6 +131,13 @@ import Testing
         .enabled(if: has("tshark"), "tshark is missing: Tools/install-dependencies --interop")
     )
     func interop() async throws { try await play("interop") }
+
+    @Test(
+        "metrics, as Prometheus reads them",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: has("prometheus"), "Prometheus is missing: Tools/install-dependencies --interop")
+    )
+    func prometheus() async throws { try await play("prometheus") }
 
     @Test(
         "captures and the dissector, as tshark reads them",

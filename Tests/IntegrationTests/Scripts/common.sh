@@ -113,3 +113,17 @@ head_of() {
         "$1" "$1" "$work" "$1" "$work" "$1" "${VXSEAL_TEST_SETTINGS:-}"
 }
 peer_of() { printf '  - name: %s\n    publicKey: "%s"\n    endpoint: "%s"\n    networks: [42]\n' "$1" "$(cat "$work/$1.pub")" "$2"; }
+
+# measured_pair: n1 and n2 with a session, a sealed network 42 and a mixed one 43, metrics on port 9472 of each
+measured_pair() {
+    local n
+    for n in 1 2; do node "n$n" "192.0.2.$n" "fd00::$n"; genkey "n$n"; done
+    for n in 1 2; do
+        { head_of "n$n"; printf 'metrics: "192.0.2.%s:9472"\nnetworks:\n  - {vni: 42, addresses: [10.98.0.%s/24]}\n' "$n" "$n"
+          printf '  - {vni: 43, mode: mixed, relay: true, flood: known-multicast}\npeers:\n'
+          peer_of "n$((3 - n))" "192.0.2.$((3 - n)):47890"
+          printf '  - {name: leaf, plaintext: true, endpoint: "192.0.2.9:4789", networks: [43]}\n'; } > "$work/n$n.yaml"
+        up "n$n"
+    done
+    for n in n1 n2; do until_true 15 "$n has a session" established "$n"; done
+}
