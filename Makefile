@@ -63,6 +63,10 @@ flood: release ## measure what a flood of handshakes costs an established sessio
 fuzz-replay: ## replay the committed fuzz corpora
 	Fuzz/replay.sh
 
+.PHONY: check-units
+check-units: ## systemd's own view of the unit, the user and the directories
+	Packaging/systemd/check
+
 format: ## format the sources
 	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 
