@@ -9,8 +9,9 @@ public struct Root: AsyncParsableCommand {
         abstract: "An encrypted VXLAN gateway: a userspace VTEP that seals frames between nodes.",
         subcommands: [
             GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Reload.self,
-            Status.self, Top.self, Peers.self, FDB.self, Ping.self, Trace.self, Capture.self, Rotate.self, Demo.self,
-            DemoTraffic.self,
+            Status.self, Top.self, Peers.self, FDB.self, Ping.self, Trace.self, Capture.self, Firewall.self,
+            Rotate.self,
+            Demo.self, DemoTraffic.self,
         ]
     )
 

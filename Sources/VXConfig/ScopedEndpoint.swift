@@ -28,11 +28,15 @@ extension Endpoint {
 
     /// The endpoint with its interface's name, as `init(configured:)` reads it.
     public var configured: String {
-        guard scope != 0 else { return description }
-        let name = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(IF_NAMESIZE)) { buffer in
+        guard let interface else { return description }
+        return description.replacingOccurrences(of: "%\(scope)]", with: "%\(interface)]")
+    }
+
+    /// The name of the interface of a link-local address; nil for another address, or when the interface is gone.
+    public var interface: String? {
+        guard scope != 0 else { return nil }
+        return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(IF_NAMESIZE)) { buffer in
             unsafe if_indextoname(scope, buffer.baseAddress).map { unsafe String(cString: $0) }
         }
-        guard let name else { return description }
-        return description.replacingOccurrences(of: "%\(scope)]", with: "%\(name)]")
     }
 }

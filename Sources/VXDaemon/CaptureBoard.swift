@@ -51,7 +51,7 @@ extension Backend {
             place: place,
             board: captures,
             runtime: runtime,
-            listen: PortOpener(configuration: roster.current.configuration).sealedEndpoints
+            listen: roster.current.configuration.sealedEndpoints
         )
         await capture.start(filter)
         return CaptureStream { write in try await capture.run(write) }

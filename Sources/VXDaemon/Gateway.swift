@@ -107,7 +107,7 @@ public struct Gateway {
             runtime: runtime,
             reloader: reloader,
             devices: deviceBoard,
-            listen: PortOpener(configuration: configuration).sealedEndpoints.map(\.configured),
+            listen: configuration.sealedEndpoints.map(\.configured),
             steering: isSteered ? .ebpf : .kernel,
             ledger: ledger,
             cipher: cipher,

@@ -27,18 +27,6 @@ struct PortOpener {
         return options
     }
 
-    /// `[::]` alone stands for both families, each on sockets of its own.
-    var sealedEndpoints: [Endpoint] { Self.bothFamilies(configuration.listen) }
-
-    /// As for the sealed port.
-    var plaintextEndpoints: [Endpoint] { Self.bothFamilies(configuration.plaintextListen) }
-
-    private static func bothFamilies(_ listen: [Endpoint]) -> [Endpoint] {
-        let any = IPAddress.v6(IPv6Address(high: 0, low: 0))
-        guard let first = listen.first, listen.count == 1, first.address == any else { return listen }
-        return [Endpoint(address: .v4(IPv4Address(0)), port: first.port), first]
-    }
-
     /// The groups of the sealed port: the handshake thread's sockets and one for each lane thread. The order of binding is
     /// the order that the steering program counts in, so that a group is only ever opened and closed whole. Lanes 1 and up
     /// get their own sending sockets too.
@@ -46,7 +34,7 @@ struct PortOpener {
         handshake: inout OwnedArray<UDPSocket>,
         lanes: inout OwnedArray<LanePorts>
     ) throws(SystemCallError) {
-        for endpoint in sealedEndpoints {
+        for endpoint in configuration.sealedEndpoints {
             // A first bind without SO_REUSEPORT finds out whether somebody else has the port, which a group would share.
             _ = try UDPSocket(bind: endpoint, options: options())
             let first = try UDPSocket(bind: endpoint, options: options(reusePort: true, fragmentation: true))
@@ -75,7 +63,7 @@ struct PortOpener {
     /// hash spreads the flows, and each lane's sending sockets.
     func openPlaintext(lanes: inout OwnedArray<LanePorts>) throws(SystemCallError) {
         guard configuration.hasPlaintext else { return }
-        for endpoint in plaintextEndpoints {
+        for endpoint in configuration.plaintextEndpoints {
             _ = try UDPSocket(bind: endpoint, options: options())
             for place in 0..<lanes.count {
                 var options = options(reusePort: true, fragmentation: true, receives: true)
@@ -88,7 +76,7 @@ struct PortOpener {
 
     private func openSenders(of lane: inout LanePorts) throws(SystemCallError) {
         for isIPv6 in [false, true] {
-            guard let endpoint = plaintextEndpoints.first(where: { $0.address.isIPv6 == isIPv6 }) else {
+            guard let endpoint = configuration.plaintextEndpoints.first(where: { $0.address.isIPv6 == isIPv6 }) else {
                 continue
             }
             var opened = 0

@@ -272,11 +272,6 @@ extension NetworkConfiguration.Mode {
     }
 }
 
-extension NodeConfiguration {
-    /// Whether standard VXLAN is spoken in any network.
-    var hasPlaintext: Bool { networks.contains { $0.mode != .sealed } }
-}
-
 /// The roster of this moment, for all services; a reload replaces it.
 final class RosterBoard: Sendable {
     private let roster: Mutex<Roster>

@@ -12,7 +12,7 @@ import Testing
     /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
     /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes.
     static let otherScripts = [
-        "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo",
+        "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo", "firewall",
     ]
     /// About the process and whoever started it.
     static let serviceScripts = ["service", "logs", "sandbox", "user", "clients", "metrics"]
