@@ -44,7 +44,7 @@ public struct AdminClient: Sendable {
 
     /// What would become of a frame.
     public func trace(_ request: TraceRequest) async throws -> TraceReply {
-        try await ask("POST", "/v1/trace", body: JSONEncoder().encode(request))
+        try await ask("POST", "/v1/trace", body: JSONEncoder().encode(request), timeout: .minutes(1))
     }
 
     /// Has the configuration read again; thousands of devices may have to be made.

@@ -8,6 +8,12 @@ public struct TraceRequest: Codable, Sendable {
     public var vni: UInt32?
     /// Bytes of the IP packet; nil for the largest that the device takes.
     public var size: Int?
+    /// The peers that would get the frame are asked what they would do with it.
+    public var sends = false
+    /// The IP protocol of a frame that is asked about: 1 ICMP (58 in IPv6), 6 TCP, 17 UDP.
+    public var ipProtocol: UInt8?
+    /// Its destination port, with TCP and UDP.
+    public var port: UInt16?
 
     /// From its parts.
     public init(source: String, destination: String, vni: UInt32? = nil, size: Int? = nil) {
@@ -22,7 +28,7 @@ public struct TraceRequest: Codable, Sendable {
 public struct TraceReply: Codable, Sendable {
     /// One decision.
     public struct Step: Codable, Sendable {
-        /// What is decided: `network`, `station`, `database`, `peer`, `size`, `outer`, `back`.
+        /// What is decided: `network`, `station`, `database`, `peer`, `size`, `outer`, `back`, `probe`.
         public var stage: String
         /// How, and why.
         public var text: String
@@ -31,6 +37,35 @@ public struct TraceReply: Codable, Sendable {
         public init(_ stage: String, _ text: String) {
             self.stage = stage
             self.text = text
+        }
+    }
+
+    /// What a peer would do with the frame.
+    public struct Probe: Codable, Sendable {
+        /// The peer.
+        public var peer: String
+        /// `device`, `relayed` or `dropped` there; `lost` when no answer came.
+        public var fate: String
+        /// The drop reason there; absent unless dropped.
+        public var reason: String?
+        /// From the question to its answer; absent without one.
+        public var roundTripMicroseconds: Double?
+        /// How much of that the peer took, by its own clock; absent without an answer.
+        public var peerMicroseconds: Double?
+
+        /// From its parts.
+        public init(
+            peer: String,
+            fate: String,
+            reason: String? = nil,
+            roundTripMicroseconds: Double? = nil,
+            peerMicroseconds: Double? = nil
+        ) {
+            self.peer = peer
+            self.fate = fate
+            self.reason = reason
+            self.roundTripMicroseconds = roundTripMicroseconds
+            self.peerMicroseconds = peerMicroseconds
         }
     }
 
@@ -54,6 +89,12 @@ public struct TraceReply: Codable, Sendable {
     public var outcome = Outcome.dropped
     /// Who gets it.
     public var peers: [String] = []
+    /// The network; absent when none was found.
+    public var vni: UInt32?
+    /// The MAC address that the frame goes to; absent when it is unknown.
+    public var station: String?
+    /// What peers said with `--send`.
+    public var probes: [Probe] = []
     /// The drop reason, as `status` counts it; absent unless dropped.
     public var reason: String?
 

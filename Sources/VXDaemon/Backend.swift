@@ -263,7 +263,7 @@ struct Backend: AdminBackend {
         switch await runtime.ping(peer.0, padding: request.padding, timeout: timeout) {
         case .answered(let interval):
             return PingReply(outcome: "answered", roundTripMicroseconds: Double(interval.nanoseconds) / 1000)
-        case .lost: return PingReply(outcome: "lost")
+        case .lost, .judged: return PingReply(outcome: "lost")
         case .noSession: return PingReply(outcome: "noSession")
         case .busy: throw AdminRefusal("too many echo requests wait for their answers; try again")
         }
@@ -277,7 +277,37 @@ struct Backend: AdminBackend {
             listen: listen,
             now: Clocks.bootTime()
         )
-        return try tracer.trace(request)
+        let reply = try tracer.trace(request)
+        return request.sends ? await send(reply, request) : reply
+    }
+
+    /// Of a flood so many are asked.
+    private static let mostProbed = 16
+
+    /// The MAC address that an inner address of this side has: a neighbour's, else the own device's.
+    private func sourceStation(_ source: String, _ network: NetworkConfiguration) -> MACAddress? {
+        guard network.hasDevice, let netlink = try? NetworkConfigurator() else { return nil }
+        let place = network.bridge ?? network.device
+        let heard = IPAddress(source).flatMap { try? netlink.neighbor($0, on: place) }
+        return heard ?? netlink.link(place)?.address
+    }
+
+    /// Has the peers that would get the frame say what they would do with it.
+    private func send(_ traced: TraceReply, _ request: TraceRequest) async -> TraceReply {
+        var reply = traced
+        let network = roster.current.configuration.networks.first { $0.vni.rawValue == traced.vni }
+        guard let network, let frame = ProbeFrame(request, traced, source: sourceStation(request.source, network))
+        else { return reply }
+        for name in traced.peers.prefix(Self.mostProbed) {
+            let roster = roster.current
+            guard let index = roster.index(of: name), roster[index]?.configuration.sealed != nil else {
+                reply.steps.append(.init("probe", "\(name) speaks standard VXLAN, and can't be asked"))
+                continue
+            }
+            let outcome = await runtime.trace(frame.bytes, vni: frame.vni, with: index, timeout: .seconds(2))
+            reply.note(outcome, of: name)
+        }
+        return reply
     }
 
     func reload() async -> ReloadReply { await reloader.reload() }

@@ -48,6 +48,7 @@ struct Tracer {
     mutating func trace(_ request: TraceRequest) throws(AdminRefusal) -> TraceReply {
         let (source, destination) = (try End(request.source), try End(request.destination))
         let network = try network(request.vni, source, destination)
+        reply.vni = network.configuration.vni.rawValue
         let device = network.configuration.hasDevice ? network.configuration.device : nil
         say(
             "network",
@@ -65,6 +66,7 @@ struct Tracer {
             )
             return finish(request, network, destination)
         }
+        reply.station = station.description
         choose(station, network, destination)
         return finish(request, network, destination)
     }

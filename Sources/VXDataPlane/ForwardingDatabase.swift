@@ -238,6 +238,20 @@ public struct ForwardingDatabase: @unchecked Sendable {
         return true
     }
 
+    /// What `learn` would say, changing nothing; a full table is none of its concerns.
+    func prospect(of address: MACAddress, from peer: PeerIndex, now: Instant) -> Learning {
+        guard let index = find(address), isAlive(index, now: now) else { return .known }
+        let word = entries[index].load(ordering: .relaxed)
+        let age = ages[index].load(ordering: .relaxed)
+        if word == address.rawValue &<< 16 | UInt64(peer.rawValue) { return .known }
+        if age >= Self.permanent { return .foreign }
+        let isLocal = PeerIndex(UInt16(truncatingIfNeeded: word)) == Self.localDevice
+        if isLocal, now.since(Instant(nanoseconds: age)) < Self.localHold { return .localStation }
+        let state = moves[index].load(ordering: .relaxed)
+        let frozenFor = now.since(Instant(nanoseconds: state &>> 8 &* 1_000_000))
+        return state & 255 == 255 && frozenFor < .seconds(30) ? .frozen : .known
+    }
+
     @inline(never)
     private func insert(_ address: MACAddress, peer: PeerIndex, now: Instant) -> Learning {
         guard shares.take(peer) else { return refuse(now: now) }

@@ -62,6 +62,24 @@ extension HandshakeMachine {
         return true
     }
 
+    /// Asks a peer what it would do with a frame; its answer comes as `traced`.
+    /// - Returns: false when there is no session to ask in.
+    public mutating func trace(_ request: FrameTrace.Request, with index: PeerIndex, now: Instant) -> Bool {
+        guard let peer = peer(index), peer.sendingPair(at: now) != nil else { return false }
+        act(.control(index, ControlMessage.traceRequest(request).bytes))
+        return true
+    }
+
+    /// Answers a peer's question.
+    public mutating func answer(_ reply: FrameTrace.Reply, to index: PeerIndex) {
+        act(.control(index, ControlMessage.traceReply(reply).bytes))
+    }
+
+    mutating func receiveTraceRequest(_ request: FrameTrace.Request, peer: PeerMachine, now: Instant) {
+        guard peer.echo.mayAnswer(now: now) else { return drop(.echoLimited) }
+        act(.judge(peer.index, request))
+    }
+
     mutating func measureRoundTrip(to peer: PeerMachine, now: Instant) {
         let echo = ControlMessage.Echo(
             identifier: Self.measurement,

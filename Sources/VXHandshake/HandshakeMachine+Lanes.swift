@@ -170,6 +170,8 @@ extension HandshakeMachine {
         case .message(.pskConfirmation(let generation, let code)):
             receivePSKConfirmation(generation, code, peer: peer, pair: pair, now: now)
         case .message(.ports(let use)): notePorts(use, of: peer)
+        case .message(.traceRequest(let request)): receiveTraceRequest(request, peer: peer, now: now.instant)
+        case .message(.traceReply(let reply)): act(.traced(peer.index, reply))
         case .message(.echoRequest(let echo)): receiveEchoRequest(echo, peer: peer, now: now.instant)
         case .message(.echoReply(let echo)): receiveEchoReply(echo, peer: peer, now: now.instant)
         case .drop(let reason): drop(reason)

@@ -219,6 +219,10 @@ public enum HandshakeAction: Sendable {
     case roundTrip(PeerIndex, Interval)
     /// The peer answered an echo request of `ping`.
     case echoed(PeerIndex, identifier: UInt32, sequence: UInt32)
+    /// Say what would become of a frame of the peer, then `answer`.
+    case judge(PeerIndex, FrameTrace.Request)
+    /// The peer said what would become of a frame there.
+    case traced(PeerIndex, FrameTrace.Reply)
     /// The name the peer gives itself; shown, never trusted.
     case name(PeerIndex, String)
     /// Something that the log should say once.

@@ -1,6 +1,6 @@
 public import VXWire
 
-/// Who waits for the answer to which echo request. The handshake thread's.
+/// Who waits for the answer to which echo or trace request. The handshake thread's.
 struct EchoDesk {
     /// More at once are refused.
     static let most = 1024
@@ -36,6 +36,12 @@ struct EchoDesk {
         asker.answer(.answered(now.since(asker.sentAt)))
     }
 
+    mutating func judged(_ reply: FrameTrace.Reply, by peer: PeerIndex, now: Instant) {
+        guard let asker = askers[reply.identifier], asker.peer == peer else { return }
+        askers[reply.identifier] = nil
+        asker.answer(.judged(now.since(asker.sentAt), reply))
+    }
+
     mutating func giveUp(_ sequence: UInt32, with outcome: PingOutcome) {
         askers.removeValue(forKey: sequence)?.answer(outcome)
     }
@@ -53,10 +59,12 @@ struct EchoDesk {
     mutating func close() { for sequence in askers.keys { giveUp(sequence, with: .lost) } }
 }
 
-/// What became of an echo request.
+/// What became of an echo or trace request.
 public enum PingOutcome: Sendable {
     /// The answer came, after so long.
     case answered(Interval)
+    /// The peer said what would become of the frame, after so long.
+    case judged(Interval, FrameTrace.Reply)
     /// None came in time.
     case lost
     /// There is no session to ask in.

@@ -179,6 +179,9 @@ final class HandshakeLoop: @unchecked Sendable {
             case .installed(let index): installed(index)
             case .retired(let index): retired(index)
             case .clockJumped: erase()
+            case .judged(let peer, let reply):
+                machine.answer(reply, to: peer)
+                carryOut()
             case .rekey(let peer): tell(.rekeyRequested(peer))
             case .resolved(let peer, let key, let endpoint):
                 // The name was looked up for a while: by now the index may be another peer's.
@@ -295,6 +298,10 @@ final class HandshakeLoop: @unchecked Sendable {
                 board.update(peer) { $0.lanePorts = ports }
             case .checkLane(let peer, let lane, .keepalive): lanes[lane].post(.keepalive(peer))
             case .checkLane(let peer, let lane, .trial(let count)): lanes[lane].post(.tryOwnPort(peer, count: count))
+            case .judge(let peer, let request):
+                lanes.first?.post(.judge(peer, request, askedAt: Clocks.bootTime()))
+            case .traced(let peer, let reply):
+                echoes.judged(reply, by: peer, now: Clocks.bootTime())
             case .roundTrip(let peer, let roundTrip): board.update(peer) { $0.roundTrips.note(roundTrip) }
             case .echoed(let peer, let identifier, let sequence):
                 guard identifier == echoes.identifier else { continue }
@@ -377,6 +384,23 @@ final class HandshakeLoop: @unchecked Sendable {
         guard machine.ping(peer, identifier: identifier, sequence: sequence, padding: padding, now: now) else {
             return echoes.giveUp(sequence, with: .noSession)
         }
+        carryOut()
+    }
+
+    /// On the handshake thread: asks a peer what it would do with a frame. `answer` is called once, here.
+    func trace(
+        _ frame: [UInt8],
+        vni: VNI,
+        with peer: PeerIndex,
+        timeout: Interval,
+        answer: @escaping @Sendable (PingOutcome) -> Void
+    ) {
+        let now = Clocks.bootTime()
+        guard !isStopping, let sequence = echoes.note(peer, now: now, timeout: timeout, answer: answer) else {
+            return answer(.busy)
+        }
+        let request = FrameTrace.Request(identifier: sequence, vni: vni, frame: frame)
+        guard machine.trace(request, with: peer, now: now) else { return echoes.giveUp(sequence, with: .noSession) }
         carryOut()
     }
 

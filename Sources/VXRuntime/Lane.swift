@@ -216,6 +216,15 @@ final class Lane: @unchecked Sendable {
                 vtep.tryOwnPort(towards: peer, count: count, now: now)
             case .setDevice(let network, let queue):
                 setDevice(network, queue)
+            case .judge(let peer, let request, let askedAt):
+                let (fate, reason) = vtep.judge(request.frame, vni: request.vni, from: peer, now: now)
+                let reply = FrameTrace.Reply(
+                    identifier: request.identifier,
+                    fate: fate,
+                    nanoseconds: Clocks.bootTime().since(askedAt).nanoseconds,
+                    reason: reason?.name ?? ""
+                )
+                handshake.post(.judged(peer, reply))
             case .capture(let place, let program, let barrier):
                 vtep.setCapture(program, at: place)
                 barrier.pass([])

@@ -21,6 +21,8 @@ enum LaneCommand: Sendable {
     case tryOwnPort(PeerIndex, count: Int)
     /// A device that was removed was made again: this is the lane's queue of it.
     case setDevice(network: Int, QueueHandover)
+    /// What would become of a frame of the peer; asked at this moment.
+    case judge(PeerIndex, FrameTrace.Request, askedAt: Instant)
     /// A capture starts or ends; the lane says when it has.
     case capture(Int, CaptureProgram?, LaneBarrier)
     /// Networks and peers change; the lane says when it has passed on.
@@ -36,6 +38,8 @@ enum HandshakeMessage: Sendable {
     /// The clocks jumped apart: the lane has erased its pairs.
     case clockJumped
     case rekey(PeerIndex)
+    /// An answer for the peer that asked.
+    case judged(PeerIndex, FrameTrace.Reply)
     /// The configured name of the peer with this configured key stands for this address now.
     case resolved(PeerIndex, PublicKey, Endpoint)
     /// Something to be asked of the machine on its own thread.

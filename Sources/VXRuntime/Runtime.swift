@@ -126,6 +126,18 @@ public final class Runtime: Sendable {
         }
     }
 
+    /// Asks a peer over its session what it would do with a frame of this node.
+    public func trace(_ frame: [UInt8], vni: VNI, with peer: PeerIndex, timeout: Interval) async -> PingOutcome {
+        await withCheckedContinuation { continuation in
+            let isTaken = handshake.mailbox.post(
+                .ask { loop in
+                    loop.trace(frame, vni: vni, with: peer, timeout: timeout) { continuation.resume(returning: $0) }
+                }
+            )
+            if !isTaken { continuation.resume(returning: .lost) }
+        }
+    }
+
     /// Where the rotations stand.
     public func rotationSnapshot() async -> RotationSnapshot { await ask { $0.rotationSnapshot } }
 

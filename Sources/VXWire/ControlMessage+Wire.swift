@@ -20,6 +20,8 @@ extension ControlMessage {
         case .report: message = parseReport(content)
         case .ports: message = content.isEmpty ? nil : PortUse(rawValue: content.readUInt8(at: 0)).map { .ports($0) }
         case .hello: message = parseHello(content)
+        case .traceRequest: message = FrameTrace.Request(content).map { .traceRequest($0) }
+        case .traceReply: message = FrameTrace.Reply(content).map { .traceReply($0) }
         case .pathMTUProbe:
             message = parsePathMTU(content).map { .pathMTUProbe(size: $0.size, identifier: $0.identifier) }
         case .pathMTUAcknowledgement:
@@ -49,6 +51,8 @@ extension ControlMessage {
             bytes.append(bigEndian: echo.sequence)
             bytes.append(bigEndian: echo.sentAt)
             bytes += echo.opaque
+        case .traceRequest(let request): bytes += request.body
+        case .traceReply(let reply): bytes += reply.body
         case .pathMTUProbe(let size, let identifier), .pathMTUAcknowledgement(let size, let identifier):
             bytes.append(bigEndian: size)
             bytes.append(bigEndian: identifier)
@@ -130,7 +134,7 @@ extension Unicode.Scalar {
 }
 
 extension RawSpan {
-    fileprivate var copied: [UInt8] { (0..<byteCount).map { readUInt8(at: $0) } }
+    var copied: [UInt8] { (0..<byteCount).map { readUInt8(at: $0) } }
 }
 
 extension [UInt8] {

@@ -24,6 +24,10 @@ public enum ControlType: UInt8, CaseIterable, Sendable {
     case ports = 0x0b
     /// The sender's name.
     case hello = 0x0c
+    /// Asks what would become of a frame.
+    case traceRequest = 0x0d
+    /// Answers that.
+    case traceReply = 0x0e
 }
 
 /// A control message that this version acts on. Bytes behind a goodbye's or ports' fields are ignored, so that a later
@@ -53,6 +57,10 @@ public enum ControlMessage: Equatable, Sendable {
     case ports(PortUse)
     /// The sender's node name, at most 64 bytes of UTF-8. Shown, never trusted.
     case hello(name: String)
+    /// Asks what the receiver would do with a frame.
+    case traceRequest(FrameTrace.Request)
+    /// What it would do.
+    case traceReply(FrameTrace.Reply)
 
     /// Body of an echo request and of its reply.
     public struct Echo: Equatable, Sendable {
@@ -131,6 +139,8 @@ public enum ControlMessage: Equatable, Sendable {
         case .report: .report
         case .ports: .ports
         case .hello: .hello
+        case .traceRequest: .traceRequest
+        case .traceReply: .traceReply
         }
     }
 }

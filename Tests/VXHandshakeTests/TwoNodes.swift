@@ -97,7 +97,7 @@ final class SimulatedNode {
                 machine.handle(.addressObserved(peer, isOwn: observed == endpoint), now: now)
             case .promote: machine.handle(.promoted(succeeded: true), now: now)
             case .dropWaiting, .peerState, .endpoint, .reported, .name, .probe, .lanePorts, .checkLane, .pathMTU,
-                .notice:
+                .notice, .judge, .traced:
                 break
             }
         }

@@ -54,7 +54,7 @@ struct ControlMessageTests {
         for type in UInt8.min...UInt8.max where !(1...12).contains(type) {
             #expect(parse([type, 0, 0]) == .drop(.unknownControl))
         }
-        #expect(ControlType.allCases.map(\.rawValue) == [UInt8](1...12))
+        #expect(ControlType.allCases.map(\.rawValue) == [UInt8](1...14))
     }
 
     @Test func laterFieldsAreIgnored() {

@@ -88,6 +88,14 @@ traced n1 0 "=> flooded to n2" 10.98.0.1 10.98.0.77
 traced n1 0 "=> flooded to n2" 10.98.0.1 ff02::1 --vni 42
 traced n1 0 "=> stays on this node" "$station" "$(ip -n n1 -o link show vxs42 | sed 's/.*ether \([0-9a-f:]*\).*/\1/')"
 traced n1 0 "1500 bytes are more than the device's MTU of 1414" 10.98.0.1 10.98.0.2 --size 1500
+# What the other node would do with it, asked by name of the reason.
+traced n1 0 "decided: its device takes it" 10.98.0.1 10.98.0.2 --send --port 80
+traced n1 1 "it DROPS it: loopSuspected" "$station" 10.98.0.2 --send
+before=$(ask n2 "s['networks'][0]['fdb']['learned']")
+traced n1 1 "it DROPS it: invalidSource" 03:00:00:00:00:01 10.98.0.2 --send
+traced n1 0 "decided: its device takes it" 02:00:00:00:00:99 10.98.0.2 --send
+[ "$(ask n2 "s['networks'][0]['fdb']['learned']")" = "$before" ] || fail "n2 learned from a question"
+[ "$(ask n2 "sum(s['drops'].values())")" = 0 ] || fail "n2 counts questions as drops: $(status n2)"
 traced n1 1 "=> dropped: linkLocal" 10.98.0.1 01:80:c2:00:00:0e
 traced n1 1 "no network has VNI 7" 10.98.0.1 10.98.0.2 --vni 7
 traced n1 1 "is neither an IP address nor a MAC address" 10.98.0.1 nonsense
