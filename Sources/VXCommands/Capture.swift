@@ -176,7 +176,9 @@ struct Capture: AsyncParsableCommand {
             failure = gone.description
         }
         try? output.finish()
-        let summary = "\(output.packets) packets captured, \(output.lost) lost since they were not read in time"
+        let captured = "\(output.packets) packet\(output.packets == 1 ? "" : "s") captured"
+        let lost = output.lost == 0 ? "none lost" : "\(output.lost) lost, which were not read in time"
+        let summary = "\(captured), \(lost)"
         if let failure { throw CommandFailure("error: \(failure), and so the capture ends: \(summary)") }
         Terminal.complain(summary)
     }

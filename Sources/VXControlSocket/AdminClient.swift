@@ -138,6 +138,7 @@ public struct AdminClient: Sendable {
         do {
             return try await Self.http.execute(request, timeout: timeout)
         } catch {
+            try Task.checkCancellation()
             let cause = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) } ?? "\(error)"
             throw Failure(
                 description:

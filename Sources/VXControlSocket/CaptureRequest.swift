@@ -1,9 +1,9 @@
 /// What `POST /v1/capture` is asked for. The answer is pcapng, as long as the capture runs.
 public struct CaptureRequest: Codable, Sendable {
-    /// Frames of the networks.
-    public var inner: Bool
-    /// Datagrams of the underlay.
-    public var outer: Bool
+    /// Frames of the networks; nil for them where `outer` is not asked for.
+    public var inner: Bool?
+    /// Datagrams of the underlay; nil for none.
+    public var outer: Bool?
     /// Packets of this peer.
     public var peer: String?
     /// Frames of this network.
@@ -22,16 +22,22 @@ public struct CaptureRequest: Codable, Sendable {
     public var snap: Int?
 
     /// All frames.
-    public init(inner: Bool = true, outer: Bool = false) {
+    public init(inner: Bool? = nil, outer: Bool? = nil) {
         self.inner = inner
         self.outer = outer
     }
 
+    /// Whether frames of the networks are asked for.
+    public var wantsInner: Bool { inner ?? !wantsOuter }
+
+    /// Whether datagrams of the underlay are.
+    public var wantsOuter: Bool { outer ?? false }
+
     /// The filter as the file shows it, and people read it.
     public var summary: String {
         var words: [String] = []
-        if inner { words.append("inner") }
-        if outer { words.append("outer") }
+        if wantsInner { words.append("inner") }
+        if wantsOuter { words.append("outer") }
         func add(_ name: String, _ value: (some CustomStringConvertible)?) {
             if let value { words.append("\(name) \(value)") }
         }

@@ -69,9 +69,9 @@ struct CaptureCompiler: Sendable {
     func filter() throws(AdminRefusal) -> CaptureFilter {
         let roster = roster.current
         var filter = CaptureFilter()
-        filter.inner = request.inner
-        filter.outer = request.outer
-        guard request.inner || request.outer else {
+        filter.inner = request.wantsInner
+        filter.outer = request.wantsOuter
+        guard filter.inner || filter.outer else {
             throw AdminRefusal("neither inner frames nor outer datagrams are asked for; name one of them")
         }
         if let name = request.peer {

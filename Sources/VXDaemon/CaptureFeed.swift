@@ -57,8 +57,8 @@ struct CaptureFeed {
     mutating func begin(at time: UInt64) -> [UInt8] {
         startedAt = time
         writer.addSection(comment: "node=\(initial.configuration.node)")
-        if request.outer { _ = interface(of: .underlay, in: initial) }
-        if request.inner {
+        if request.wantsOuter { _ = interface(of: .underlay, in: initial) }
+        if request.wantsInner {
             for (_, network) in initial.orderedNetworks
             where request.vni == nil || network.configuration.vni.rawValue == request.vni {
                 _ = interface(of: .network(network.configuration.vni), in: initial)
