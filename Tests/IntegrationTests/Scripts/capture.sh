@@ -128,6 +128,20 @@ found '^underlay\t\d+\t44\t\tlane=\d+ direction=in drop=unknownReceiver$' "a for
 found '^underlay\t4294967296\t124\t\tpeer=n2 lane=0 direction=in epoch=2 drop=authenticationFailed$' "a forged datagram"
 found '^vxs42\t\t\t03:00:00:00:00:01\tvni=42 lane=\d+ direction=out drop=invalidSource$' "the own frame"
 grep -v "drop=" "$work/drops" && fail "what was passed on is among the drops"
+# A capture of a peer follows it through reloads that give its index to another, and it another index.
+capture follow --peer n2
+cp "$work/n1.yaml" "$work/whole.yaml"
+genkey x
+reload() { "$VXSEAL" reload --socket "$work/n1.sock" > "$work/reload" || fail "reload: $(cat "$work/reload")"; }
+sed '/- name: n2/,/networks: \[42\]/d' "$work/whole.yaml" > "$work/n1.yaml"; reload
+peer_of x 192.0.2.77:47890 >> "$work/n1.yaml"; reload
+peer_of n2 192.0.2.2:47890 >> "$work/n1.yaml"; reload
+until_true 15 "traffic with the peer that came back" reach n1 10.98.0.2
+follows() { ip netns exec n1 ping -q -c 1 -W 1 -s 555 10.98.0.2; [ -n "$(fields follow 'icmp && frame.len == 597' frame.number)" ]; }
+until_true 10 "the peer that came back is captured" follows
+end follow
+cp "$work/whole.yaml" "$work/n1.yaml"; reload
+
 # A ring of files.
 capture ring --ring-size 128k --ring-files 2
 until_true 20 "the third file" sh -c "ip netns exec n1 ping -q -f -c 50 -s 1300 10.98.0.2; [ -e $work/ring_00003.pcapng ]"
