@@ -32,6 +32,18 @@ import VXWire
         location: SourceLocation = #_sourceLocation
     ) {
         for tags in [[], [[0x81, 0x00, 0, 5]], [[0x88, 0xa8, 0, 9], [0x81, 0x00, 0, 5]]] as [[[UInt8]]] {
+            // What `trace --send` answers is what happens, and counts nothing.
+            let judged = nodes.right.judge(
+                frame.bytes(tags: tags),
+                vni: VNI(truncating: 42),
+                from: PeerIndex(0),
+                now: nodes.now
+            )
+            #expect(
+                judged == (reason == nil ? .device : .dropped, reason),
+                "\(tags.count) tags",
+                sourceLocation: location
+            )
             let before = DropReason.allCases.map { nodes.right.drops[$0] }
             let delivered = nodes.forward(frame.bytes(tags: tags)).flatMap { nodes.receive($0) }
             let after = DropReason.allCases.map { nodes.right.drops[$0] }

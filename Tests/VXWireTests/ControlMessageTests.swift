@@ -26,6 +26,18 @@ struct ControlMessageTests {
         (.ports(.fixed), "0b 01"),
         (.hello(name: "nœud"), "0c 6ec5937564"),
         (.hello(name: ""), "0c"),
+        (
+            .traceRequest(FrameTrace.Request(identifier: 7, vni: VNI(truncating: 42), frame: [0xaa, 0xbb])),
+            "0d 00000007 00002a 00 aabb"
+        ),
+        (
+            .traceReply(FrameTrace.Reply(identifier: 7, fate: .dropped, nanoseconds: 9, reason: "macFlap")),
+            "0e 00000007 02 000000 0000000000000009 6d6163466c6170"
+        ),
+        (
+            .traceReply(FrameTrace.Reply(identifier: 7, fate: .device, nanoseconds: 9, reason: "")),
+            "0e 00000007 00 000000 0000000000000009"
+        ),
     ])
     func goldenBytes(message: ControlMessage, golden: String) {
         #expect(message.bytes == hex(golden))
@@ -34,6 +46,10 @@ struct ControlMessageTests {
 
     @Test(arguments: [
         "", "01 01020304 00000005 00000000000000", "02", "05", "0a", "0a 00", "0b", "0b 02",
+        // A reserved byte, a fate that is none, a reason without a drop, a drop without one, a reason that drives a terminal.
+        "0d 00000007 00002a 01 aabb", "0d 00000007 00002a", "0e 00000007 03 000000 0000000000000009",
+        "0e 00000007 00 000000 0000000000000009 61", "0e 00000007 02 000000 0000000000000009",
+        "0e 00000007 02 000000 0000000000000009 1b5b", "0e 00000007 00 000001 0000000000000009",
         "0a 0000010000000000 0000000000000009 00", "0c ff", "0c ed a0 80", "0c c3",
     ])
     func malformed(body: String) {
@@ -51,7 +67,7 @@ struct ControlMessageTests {
     }
 
     @Test func typesNotActedOn() {
-        for type in UInt8.min...UInt8.max where !(1...12).contains(type) {
+        for type in UInt8.min...UInt8.max where !(1...14).contains(type) {
             #expect(parse([type, 0, 0]) == .drop(.unknownControl))
         }
         #expect(ControlType.allCases.map(\.rawValue) == [UInt8](1...14))
