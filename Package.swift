@@ -101,9 +101,13 @@ let package = Package(
             ]
         ),
         .target(
+            name: "VXDoctor",
+            dependencies: ["VXWire", "VXCrypto", "VXLinux", "VXNetlink", "VXConfig", "VXControlSocket", "VXDaemon"]
+        ),
+        .target(
             name: "VXCommands",
             dependencies: [
-                "VXWire", "VXCrypto", "VXLinux", "VXConfig", "VXControlSocket", "VXDaemon",
+                "VXWire", "VXCrypto", "VXLinux", "VXConfig", "VXControlSocket", "VXDaemon", "VXDoctor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -158,6 +162,10 @@ let package = Package(
             dependencies: [
                 "VXCommands", "VXControlSocket", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
+        ),
+        .testTarget(
+            name: "VXDoctorTests",
+            dependencies: ["VXDoctor", "VXConfig", "VXControlSocket", "VXCrypto", "VXWire"]
         ),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),

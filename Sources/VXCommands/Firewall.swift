@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import VXConfig
+import VXDoctor
 
 struct Firewall: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Dispatch
+import VXDaemon
 
 /// `vxseal` and its verbs.
 public struct Root: AsyncParsableCommand {
@@ -7,9 +8,11 @@ public struct Root: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "vxseal",
         abstract: "An encrypted VXLAN gateway: a userspace VTEP that seals frames between nodes.",
+        version: Release.version,
         subcommands: [
             GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Reload.self,
             Status.self, Top.self, Peers.self, FDB.self, Ping.self, Trace.self, Capture.self, Firewall.self,
+            Doctor.self,
             Rotate.self,
             Demo.self, DemoTraffic.self,
         ]

@@ -9,6 +9,8 @@ public struct ConfigurationLoader: Sendable {
     public var allowExampleKeys = false
     /// Accept a state directory that a reboot empties.
     public var allowVolatileState = false
+    /// Accept key files that others may read; for who looks at their modes itself.
+    package var allowLooseKeyFiles = false
 
     private static let largestFile = 4 << 20
 

@@ -10,6 +10,8 @@ struct KeyFile {
     }
 
     let path: String
+    /// Whether others may read it.
+    var mayBeLoose = false
 
     /// The text of the file, and whether others may read it.
     private func read() throws(Refusal) -> (text: String, isLoose: Bool) {
@@ -45,7 +47,7 @@ struct KeyFile {
             )
         }
         // A clone cannot carry mode 0600, and an example key is no secret anyway.
-        if isLoose, !isExample {
+        if isLoose, !isExample, !mayBeLoose {
             throw Refusal(what: "key file \(path) can be read by others", mend: "mend it with: chmod 600 \(path)")
         }
     }

@@ -1,11 +1,11 @@
 import Foundation
 
 /// What is mounted where (proc(5), /proc/mounts).
-struct MountTable {
+package struct MountTable {
     private let mounts: [(point: String, type: String)]
 
     /// Of this process.
-    static var current: MountTable { MountTable(contentsOf: "/proc/mounts") }
+    package static var current: MountTable { MountTable(contentsOf: "/proc/mounts") }
 
     /// Of a file's text; empty when it cannot be read. The kernel gives a page at most for each read, and a size of zero.
     init(contentsOf path: String) {
@@ -25,7 +25,7 @@ struct MountTable {
     }
 
     /// The type of the file system that a path is on, or will be once it is made; empty when nobody knows.
-    func fileSystem(of path: String) -> String {
+    package func fileSystem(of path: String) -> String {
         var best = (point: "", type: "")
         for (point, type) in mounts {
             let isAbove = point == "/" || path == point || path.hasPrefix(point + "/")

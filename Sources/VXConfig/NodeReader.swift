@@ -18,7 +18,9 @@ struct NodeReader {
         let keyFile = reader.required("privateKeyFile", "make one with: vxseal genkey --output FILE").map(resolve)
         let identity = keyFile.flatMap { path in
             read(reader, "privateKeyFile") { () throws(KeyFile.Refusal) in
-                try KeyFile(path: path).privateKey(allowExample: loader.allowExampleKeys)
+                try KeyFile(path: path, mayBeLoose: loader.allowLooseKeyFiles).privateKey(
+                    allowExample: loader.allowExampleKeys
+                )
             }
         }
         let state = reader.required("stateDirectory", "name a directory that outlives reboots: /var/lib/vxseal")
@@ -247,7 +249,9 @@ struct PeerReader {
         let pskFile = reader.text("presharedKeyFile").map(node.resolve)
         let psk = pskFile.flatMap { path in
             node.read(reader, "presharedKeyFile") { () throws(KeyFile.Refusal) in
-                try KeyFile(path: path).presharedKey(allowExample: node.loader.allowExampleKeys)
+                try KeyFile(path: path, mayBeLoose: node.loader.allowLooseKeyFiles).presharedKey(
+                    allowExample: node.loader.allowExampleKeys
+                )
             }
         }
         let endpointText = reader.text("endpoint")

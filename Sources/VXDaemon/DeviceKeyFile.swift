@@ -18,6 +18,9 @@ struct DeviceKeyFile {
         return String(decoding: data, as: UTF8.self).split(separator: "\n").compactMap { PublicKey(base64: String($0)) }
     }
 
+    /// The key that addresses come from; nil before the first start.
+    var stored: PublicKey? { keys.first }
+
     /// The key that addresses come from, for a node of this identity.
     func key(for identity: PublicKey) throws -> PublicKey {
         let known = keys

@@ -2,7 +2,7 @@ import Logging
 import ServiceLifecycle
 import VXLinux
 import VXRuntime
-import VXWire
+package import VXWire
 
 /// Tells the log of drops that an operator should hear of: a mistake in a configuration, or somebody who tries something.
 /// The first of a reason is told within a second, the next a minute later, with how many there were; `status` has the
@@ -25,7 +25,7 @@ struct DropWatch: Service {
 }
 
 /// What of the drop counters is due to be told.
-struct DropTally {
+package struct DropTally {
     /// One line of the log.
     struct Line {
         let reason: DropReason
@@ -51,7 +51,7 @@ struct DropTally {
     }
 
     /// What the operator should think of; nil for what happens on any network.
-    static func meaning(of reason: DropReason) -> String? {
+    package static func meaning(of reason: DropReason) -> String? {
         switch reason {
         case .malformed, .unknownMessage, .reservedNotZero:
             "datagrams on the sealed port that are none of vxseal's"

@@ -18,6 +18,10 @@ public struct Link: Sendable, Equatable {
     public let kind: String?
     /// The text that somebody gave it (ip-link(8), `alias`).
     public let alias: String?
+    /// Its MTU in bytes.
+    public let mtu: Int
+    /// The UDP port that a VXLAN device of the kernel listens on; nil for other kinds.
+    public let vxlanPort: UInt16?
 
     /// Copies what is known of a link.
     init(_ link: OpaquePointer) {
@@ -27,6 +31,10 @@ public struct Link: Sendable, Equatable {
         master = Int(rtnl_link_get_master(link))
         kind = rtnl_link_get_type(link).map { String(cString: $0) }
         alias = rtnl_link_get_ifalias(link).map { String(cString: $0) }
+        mtu = Int(rtnl_link_get_mtu(link))
+        var port: UInt32 = 0
+        let isVXLAN = rtnl_link_is_vxlan(link) != 0 && rtnl_link_vxlan_get_port(link, &port) == 0
+        vxlanPort = isVXLAN ? UInt16(truncatingIfNeeded: port) : nil
         if let value = rtnl_link_get_addr(link), nl_addr_get_len(value) == 6, let bytes = nl_addr_get_binary_addr(value)
         {
             let raw = UnsafeRawBufferPointer(start: bytes, count: 6)

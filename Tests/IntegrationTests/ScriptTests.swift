@@ -15,7 +15,7 @@ import Testing
         "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo", "firewall",
     ]
     /// About the process and whoever started it.
-    static let serviceScripts = ["service", "logs", "sandbox", "user", "clients", "metrics"]
+    static let serviceScripts = ["doctor", "service", "logs", "sandbox", "user", "clients", "metrics"]
 
     /// The daemon's settings beside those that a script is about.
     struct Settings: Sendable, CustomTestStringConvertible {

@@ -11,6 +11,8 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/timex.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -197,5 +199,12 @@ static inline int vx_wait_writable(int fd, int milliseconds) {
 }
 
 static const int VX_IFF_TAP_FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+
+static inline int vx_clock_is_synchronised(void) {
+    struct timex state = {0};
+    return adjtimex(&state) != TIME_ERROR;
+}
+
+static inline ssize_t vx_getrandom_now(void *bytes, size_t count) { return getrandom(bytes, count, GRND_NONBLOCK); }
 
 #endif

@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 
 admin, host, port, mode = sys.argv[1:]
 
@@ -12,7 +13,16 @@ def connect(to):
     if to == "admin":
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(20)
-        connection.connect(admin)
+        # A full queue of connections is answered at once on such a socket, where TCP would wait.
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                connection.connect(admin)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
         return connection
     return socket.create_connection((host, int(port)), timeout=20)
 

@@ -1,13 +1,15 @@
 import Foundation
 
 /// A program that is run to its end, by its words and never by a shell.
-struct ChildProcess {
+public struct ChildProcess {
     /// What became of it.
-    struct Outcome {
-        let code: Int32
-        let output: String
+    public struct Outcome: Sendable {
+        /// Its exit code.
+        public let code: Int32
+        /// What it wrote to stdout.
+        public let output: String
         /// What it wrote to stderr.
-        let complaint: String
+        public let complaint: String
     }
 
     /// Where programs of the system are: `sudo` and services often have a PATH without the last three.
@@ -21,7 +23,7 @@ struct ChildProcess {
     ///   - words: its arguments.
     ///   - input: what it reads.
     /// - Returns: nil where there is no such program.
-    static func run(_ program: String, _ words: [String], input: String = "") -> Outcome? {
+    public static func run(_ program: String, _ words: [String], input: String = "") -> Outcome? {
         let paths = directories.map { $0 + "/" + program }
         guard let path = paths.first(where: FileManager.default.isExecutableFile(atPath:)) else { return nil }
         // Files, for two pipes and an input have to be served at once, or somebody waits for ever.
