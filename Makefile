@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint json-fields pictures clean
+.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint deb deb-check json-fields pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,16 @@ check-units: ## systemd's own view of the unit, the user and the directories
 
 format: ## format the sources
 	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
+
+deb: release ## a Debian package in .build: program, man pages, completions, units, examples, dashboard
+	@Tools/install-dependencies --package
+	swift build --product generate-manual
+	rm -rf .build/man && mkdir .build/man
+	.build/debug/generate-manual .build/release/vxseal --multi-page --output-directory .build/man
+	Packaging/deb .build/release/vxseal .build/man .build
+
+deb-check: deb ## install the package in a clean Debian of its own, run it, and remove it
+	Packaging/check $$(ls -t .build/vxseal_*.deb | head -1)
 
 json-fields: ## write Documentation/json.md anew
 	Tools/json-fields
