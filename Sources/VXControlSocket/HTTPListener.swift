@@ -33,7 +33,6 @@ struct HTTPListener {
             ),
             configuration: .init(
                 address: address,
-                backlog: bounds.connections,
                 availableConnectionsDelegate: .maximum(bounds.connections - Self.acceptedAtOnce + 1, logger: quiet)
             ),
             eventLoopGroupProvider: .shared(loop),
