@@ -7,8 +7,8 @@ import VXControlSocket
 import VXLinux
 import VXWire
 
-/// The one thread that serves all HTTP. It gives way to the lanes: however many clients ask, they get no more than a tenth of a
-/// core that a lane wants.
+/// The one thread that serves all HTTP. It gives way to the lanes: however many clients ask, they get no more than a
+/// quarter of a core that a lane wants. Less would make a scrape of thousands of peers late on a machine that is busy.
 struct HTTPThread {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
@@ -16,7 +16,7 @@ struct HTTPThread {
     init() {
         loop.execute {
             ThreadName.set("vxseal-http")
-            ThreadPriority.yield(by: 10)
+            ThreadPriority.yield(by: 5)
         }
     }
 
