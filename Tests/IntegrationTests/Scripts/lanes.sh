@@ -35,6 +35,9 @@ flows=12 count=800 rate=100
 # Numbered datagrams of twelve flows in each direction, and TCP beside them.
 traffic() { # WHAT
     local n pids=() iperf=()
+    local -A missed=()
+    # Of all sessions: what a lane sent from a port that the firewall shuts counts once the lane is heard from the other port.
+    for n in n1 n2; do missed[$n]=$(ask $n "p['lost']['received'] + p['duplicated']"); done
     for n in 1 2; do
         ip netns exec "n$n" python3 "$here/flows.py" receive 7000 $flows $count > "$work/flows-n$n" & pids+=($!)
         ip netns exec "n$n" iperf3 -s -1 -p 5201 > /dev/null 2>&1 & iperf+=($!)
@@ -49,7 +52,7 @@ traffic() { # WHAT
     for n in "${pids[@]}"; do wait "$n" || fail "$1: numbered traffic"; done
     for n in "${iperf[@]}"; do wait "$n" || fail "$1: TCP"; done
     for n in n1 n2; do
-        [ "$(ask $n "p['lost']['received'] + p['duplicated']")" = 0 ] || fail "$1: $n missed or got twice: $(account)"
+        [ "$(ask $n "p['lost']['received'] + p['duplicated']")" = "${missed[$n]}" ] || fail "$1: $n missed or got twice: $(account)"
         for reason in authenticationFailed replayed outsideWindow laneOutOfRange sourceMismatch; do
             [ "$(dropped $n $reason)" = 0 ] || fail "$1: $n counts $reason"
         done
@@ -90,9 +93,14 @@ ip netns exec router nft -f "$work/firewall"
 configure 2 4 198.51.101.1 198.51.102.1
 until_true 20 "lanes of n1 are black" has_ports n1 "fixed black"
 until_true 20 "lanes of n2 are black" has_ports n2 "fixed black black black"
-# What showed it never arrived; on new keys the counting starts over, and from here on nothing is lost.
+# What showed it never arrived. On new keys, and from here on, nothing is lost; two that called at once may have made two sessions
+# before.
+handshakes() { ask "$1" "p['handshakes']"; }
+renewed() { [ "$(handshakes "$1")" -gt "${made[$1]}" ]; }
+declare -A made
+for n in n1 n2; do made[$n]=$(handshakes $n); done
 "$VXSEAL" rotate session --socket "$work/n1.sock" > /dev/null
-for n in n1 n2; do until_true 10 "$n has a new session" sh -c "[ \$($VXSEAL status --json --socket $work/$n.sock | sed -n 's/.*\"handshakes\" : \([0-9]*\).*/\1/p') -ge 2 ]"; done
+for n in n1 n2; do until_true 10 "$n has a new session" renewed $n; done
 traffic "a firewall"
 for n in n1 n2; do ports $n | grep -q own && fail "$n: $(ports $n)"; done
 echo PASSED
