@@ -80,6 +80,10 @@ deb: release ## a Debian package in .build: program, man pages, completions, uni
 deb-check: deb ## install the package in a clean Debian of its own, run it, and remove it
 	Packaging/check $$(ls -t .build/vxseal_*.deb | head -1)
 
+.PHONY: image-check
+image-check: release ## run a node in the root of the Containerfile's image, as its user; needs root
+	Packaging/image-check .build/release/vxseal
+
 json-fields: ## write Documentation/json.md anew
 	Tools/json-fields
 
