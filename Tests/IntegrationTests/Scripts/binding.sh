@@ -58,8 +58,9 @@ fdb --vni 42 --peer n1 | grep -q learned || fail "n2 has learned n1's station"
 fdb --mac 02:00:00:00:00:02 | grep -q local || fail "n2 knows its own station"
 fdb --flush --mac 02:00:00:00:00:99 >/dev/null
 fdb | grep -q "n1 *learned" || fail "flushing one station takes others"
-fdb --flush --peer n1 >/dev/null
-fdb | grep -q learned && fail "flushing a peer leaves what was learned of it"
+# A frame of n1's own kernel may be learned from between the two.
+flushed() { ! grep -q learned <<< "$(fdb --flush --peer n1)"; }
+until_true 10 "flushing a peer takes what was learned of it" flushed
 fdb | grep -q local || fail "flushing a peer takes the own stations"
 fdb --flush --peer nobody >/dev/null 2>"$work/flush.err" && fail "a peer that is not there is flushed"
 grep -q "no peer has the name nobody" "$work/flush.err" || fail "what is wrong: $(cat "$work/flush.err")"
