@@ -150,7 +150,8 @@ import VXControlSocket
             return host
         }
         // 47890 is 0xBB12.
-        #expect(try found(by: SocketChecks.run, host: host(tracked: 899, port: "BB13")).isEmpty)
+        #expect(try found(by: SocketChecks.run, host: host(tracked: 499, port: "BB13")).isEmpty)
+        #expect(try found(by: SocketChecks.run, host: host(tracked: 899, port: "BB13")) == ["tracking.notrack"])
         #expect(try found(by: SocketChecks.run, host: host(tracked: 900, port: "BB13")) == ["tracking.full"])
         #expect(try found(by: SocketChecks.run, host: host(tracked: 0, port: "BB12")) == ["sockets.drops"])
     }

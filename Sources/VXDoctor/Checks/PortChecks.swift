@@ -35,7 +35,8 @@ enum PortChecks {
         let owners = SocketOwners(of: Set(others.map(\.inode)), node.host)
         let strangers = others.filter { socket in
             guard let process = owners.process(of: socket.inode) else { return node.status == nil }
-            return process != own
+            // Of a daemon that answers, but whose process is not seen, these may be its own.
+            return node.status == nil || own != nil && process != own
         }
         return Set(strangers.map { owners.name(of: $0.inode) }).sorted().map { name in
             Finding(

@@ -3,13 +3,28 @@ import VXWire
 
 /// Connection tracking, socket buffers, what sockets lost, and file descriptors.
 enum SocketChecks {
-    static func run(_ node: Examination) -> [Finding] { tracking(node.host) + losses(node) + descriptors(node) }
+    static func run(_ node: Examination) -> [Finding] { tracking(node) + losses(node) + descriptors(node) }
 
-    private static func tracking(_ host: Host) -> [Finding] {
+    private static func tracking(_ node: Examination) -> [Finding] {
         let folder = "/proc/sys/net/netfilter/nf_conntrack_"
-        guard let count = host.number(folder + "count"), let most = host.number(folder + "max"), most > 0,
-            count * 10 >= most * 9
+        guard let count = node.host.number(folder + "count"), let most = node.host.number(folder + "max"), most > 0,
+            count * 2 >= most
         else { return [] }
+        guard count * 10 >= most * 9 else {
+            guard let port = node.configuration.sealedEndpoints.first?.port,
+                FirewallChecks.ruleset(node.host)?.leavesUntracked(port: Int(port)) != true
+            else { return [] }
+            return [
+                Finding(
+                    .info,
+                    "tracking.notrack",
+                    .tracking,
+                    "connection tracking holds \(count) of \(most) entries, and takes note of the node's datagrams too",
+                    why: "it costs each a look-up, and a flood of strangers fills the table",
+                    mend: "vxseal firewall -c FILE --apply keeps the ports out of it"
+                )
+            ]
+        }
         return [
             Finding(
                 .warning,

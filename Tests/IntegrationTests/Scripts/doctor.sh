@@ -76,9 +76,17 @@ nft_n1 'table inet t {' 'chain i {' 'type filter hook prerouting priority 0;' 'u
 finds 1 firewall.port; n1 nft delete table inet t
 nft_n1 'table inet t {' 'chain f {' 'type filter hook forward priority 0;' 'oifname "vxs42" reject' '}' '}'
 finds 3 firewall.device; n1 nft delete table inet t
-nft_n1 'table inet t {' 'chain i {' 'type filter hook input priority 0; policy drop;' 'ct state established,related accept' \
-    'iifname "lo" accept' 'ip saddr 192.0.2.2 accept' '}' '}'
-doctor 3 --json; [[ "$(ids)" = *firewall.policy* ]] || fail "$(cat "$work/doctor")"
+input() { nft_n1 'table inet t {' 'chain i {' "type filter hook input priority 0; policy $1;" 'ct state established,related accept' 'iifname "lo" accept' "${@:2}" '}' '}'; }
+input accept 'tcp dport 22 accept' 'counter reject'; finds 1 firewall.port; n1 nft delete table inet t
+nft_n1 'table ip t {' 'chain o {' 'type filter hook output priority 0; policy drop;' 'tcp dport 443 accept' '}' '}'
+finds 1 firewall.output; n1 nft delete table ip t
+# Rules that let the peers in: for others, behind one that accepts, or for the whole interface.
+for rule in 'ip saddr 203.0.113.0/24 udp dport 47890 drop' 'ip saddr { 192.0.2.2, 192.0.2.9 } accept; udp dport 47890 drop' \
+    'iifname vmap { "u" : accept, "v" : drop }; drop'; do
+    input accept "$rule"; finds $well; n1 nft delete table inet t
+done
+input drop 'ip saddr 192.0.2.99 accept'
+doctor 1 --json; [[ "$(ids)" = *firewall.policy* ]] || fail "$(cat "$work/doctor")"
 n1 "$VXSEAL" firewall -c "$work/n1.yaml" --apply > /dev/null
 nft_n1 'add rule inet t i udp dport { 47890, 4789 } accept'; finds $well; n1 nft delete table inet t
 n1 "$VXSEAL" firewall -c "$work/n1.yaml" --remove > /dev/null
