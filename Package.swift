@@ -102,7 +102,9 @@ let package = Package(
         ),
         .target(
             name: "VXDoctor",
-            dependencies: ["VXWire", "VXCrypto", "VXLinux", "VXNetlink", "VXConfig", "VXControlSocket", "VXDaemon"]
+            dependencies: [
+                "VXWire", "VXCrypto", "VXDataPlane", "VXLinux", "VXNetlink", "VXConfig", "VXControlSocket", "VXDaemon",
+            ]
         ),
         .target(
             name: "VXCommands",

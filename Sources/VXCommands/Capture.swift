@@ -119,23 +119,13 @@ struct Capture: AsyncParsableCommand {
         let client = try SocketOptions.client(socket: socket)
         signal(SIGPIPE, SIG_IGN)
         let recording = Task { try await record(from: client) }
-        let sources = Self.cancelling(recording, at: [SIGINT, SIGTERM, SIGHUP])
+        // In good order at the first signal; a second one ends the process.
+        let sources = onEndBySignal { number in
+            signal(number, SIG_DFL)
+            recording.cancel()
+        }
         defer { for source in sources { source.cancel() } }
         try await recording.value
-    }
-
-    /// Ends the capture in good order at the first of the signals; a second one ends the process.
-    private static func cancelling(_ task: Task<Void, any Error>, at numbers: [Int32]) -> [any DispatchSourceSignal] {
-        numbers.map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                signal(number, SIG_DFL)
-                task.cancel()
-            }
-            source.resume()
-            return source
-        }
     }
 
     /// Why a capture has ended before its time, which is no fault.

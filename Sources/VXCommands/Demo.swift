@@ -13,7 +13,7 @@ struct Demo: AsyncParsableCommand {
         guard inside else { return try enterNamespaces() }
         let stage = try DemoStage()
         let scene = stage.scene
-        let signals = onEndBySignal {
+        let signals = onEndBySignal { _ in
             scene.takeDown()
             Terminal.say("\ninterrupted; everything is taken down")
             Foundation.exit(130)
@@ -53,20 +53,9 @@ struct Demo: AsyncParsableCommand {
         try process.run()
         // Foundation gives children a process group of their own, so that Ctrl-C reaches this one alone.
         let inner = process.processIdentifier
-        let signals = onEndBySignal { kill(inner, SIGTERM) }
+        let signals = onEndBySignal { _ in kill(inner, SIGTERM) }
         process.waitUntilExit()
         for source in signals { source.cancel() }
         if process.terminationStatus != 0 { throw ExitCode(process.terminationStatus == 130 ? 130 : 1) }
-    }
-}
-
-/// Runs `body` on another thread at Ctrl-C, SIGTERM and a closed terminal, while the result is kept.
-private func onEndBySignal(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
-    [SIGINT, SIGTERM, SIGHUP].map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler(handler: body)
-        source.resume()
-        return source
     }
 }

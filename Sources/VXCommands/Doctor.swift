@@ -83,11 +83,7 @@ struct Doctor: AsyncParsableCommand {
             if let text = try? Terminal.json(report) { print(text) }
             return
         }
-        let palette = Palette(
-            isStyled: isatty(STDOUT_FILENO) == 1,
-            isColoured: isatty(STDOUT_FILENO) == 1 && (ProcessInfo.processInfo.environment["NO_COLOR"] ?? "").isEmpty
-        )
-        print(Self.text(report, palette))
+        print(Self.text(report, .output))
     }
 
     static func text(_ report: DoctorReport, _ palette: Palette) -> String {

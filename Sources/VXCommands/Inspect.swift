@@ -195,14 +195,12 @@ struct FDB: AsyncParsableCommand {
             if let request { return try await client.flushForwardingDatabase(request) }
             return try await client.forwardingDatabase()
         }
-        reply.entries.removeAll { entry in
-            peer.map { $0 != entry.peer } ?? false || vni.map { $0 != entry.vni } ?? false
-                || mac.map { $0.lowercased() != entry.mac } ?? false
+        func isWanted(_ network: UInt32, _ address: String, _ holder: String?) -> Bool {
+            vni.map { $0 == network } ?? true && mac.map { $0.lowercased() == address } ?? true
+                && peer.map { $0 == holder } ?? true
         }
-        reply.groups.removeAll { group in
-            peer.map { $0 != group.peer } ?? false || vni.map { $0 != group.vni } ?? false
-                || mac.map { $0.lowercased() != group.mac } ?? false
-        }
+        reply.entries.removeAll { !isWanted($0.vni, $0.mac, $0.peer) }
+        reply.groups.removeAll { !isWanted($0.vni, $0.mac, $0.peer) }
         if options.json { return print(try Terminal.json(reply)) }
         let rows = reply.entries.map {
             [String($0.vni), $0.mac, $0.peer ?? "-", $0.kind, Terminal.span($0.ageSeconds)]

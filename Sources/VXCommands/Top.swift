@@ -37,8 +37,7 @@ struct Top: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         guard !options.json, let terminal = TerminalScreen() else { return try await printOnce(first, client) }
         defer { terminal.restore() }
-        let isPlain = ProcessInfo.processInfo.environment["NO_COLOR"].map { !$0.isEmpty } ?? false
-        var screen = TopScreen(palette: Palette(isStyled: true, isColoured: !isPlain))
+        var screen = TopScreen(palette: .output)
         screen.take(first, at: Self.seconds)
         var size = TerminalScreen.size
         guard terminal.show(screen.lines(width: size.width, height: size.height)) else { return }

@@ -181,15 +181,3 @@ struct TopScreen {
         cut(text.padding(toLength: max(width, text.count), withPad: " ", startingAt: 0), to: width)
     }
 }
-
-/// How text stands out, or plain where the terminal is none or `NO_COLOR` is set.
-struct Palette {
-    let isStyled: Bool
-    let isColoured: Bool
-
-    func reverse(_ text: String) -> String { isStyled ? "\u{1b}[7m\(text)\u{1b}[0m" : text }
-    func faint(_ text: String) -> String { isStyled ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
-    func alarm(_ text: String) -> String {
-        isColoured ? "\u{1b}[31m\(text)\u{1b}[0m" : isStyled ? "\u{1b}[1m\(text)\u{1b}[0m" : text
-    }
-}

@@ -149,19 +149,7 @@ struct Backend: AdminBackend {
             status.tripwires += traffic.tripwires
             status.reservedBits += traffic.reservedBits
         }
-        let counted = TrafficRates.Flow(
-            receivedFrames: status.received.frames,
-            receivedBytes: status.received.bytes,
-            sentFrames: status.sent.frames,
-            sentBytes: status.sent.bytes
-        )
-        let rate = rates.rate(of: index, counted: counted, now: now)
-        status.rates = .init(
-            receivedFrames: rate.receivedFrames,
-            receivedBytes: rate.receivedBytes,
-            sentFrames: rate.sentFrames,
-            sentBytes: rate.sentBytes
-        )
+        status.rates = rates.rate(of: index, received: status.received, sent: status.sent, now: now)
         guard peer.sealed != nil, let entry else { return status }
         let age = entry.establishedAt.map { now.since($0).seconds }
         status.postQuantum = entry.state == .established
@@ -260,7 +248,7 @@ struct Backend: AdminBackend {
             throw AdminRefusal("a timeout is 1 to 10000 ms, not \(request.timeoutMilliseconds)")
         }
         let timeout = Interval.milliseconds(UInt64(request.timeoutMilliseconds))
-        switch await runtime.ping(peer.0, padding: request.padding, timeout: timeout) {
+        switch await runtime.inquire(.echo(padding: request.padding), of: peer.0, timeout: timeout) {
         case .answered(let interval):
             return PingReply(outcome: "answered", roundTripMicroseconds: Double(interval.nanoseconds) / 1000)
         case .lost, .judged: return PingReply(outcome: "lost")
@@ -304,7 +292,7 @@ struct Backend: AdminBackend {
                 reply.steps.append(.init("probe", "\(name) speaks standard VXLAN, and can't be asked"))
                 continue
             }
-            let outcome = await runtime.trace(frame.bytes, vni: frame.vni, with: index, timeout: .seconds(2))
+            let outcome = await runtime.inquire(.trace(frame: frame.bytes, frame.vni), of: index, timeout: .seconds(2))
             reply.note(outcome, of: name)
         }
         return reply
@@ -323,7 +311,7 @@ enum FlowSteering: String {
 
 extension PeerCounters {
     /// Adds what one lane has exchanged with one peer to both directions' sums.
-    fileprivate func add(to received: inout PeerStatus.Traffic, _ sent: inout PeerStatus.Traffic) {
+    func add(to received: inout PeerStatus.Traffic, _ sent: inout PeerStatus.Traffic) {
         received.datagrams += receivedDatagrams
         received.frames += receivedFrames
         received.bytes += receivedBytes

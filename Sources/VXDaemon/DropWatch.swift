@@ -13,7 +13,7 @@ struct DropWatch: Service {
 
     func run() async throws {
         var tally = DropTally()
-        while await cancelWhenGracefulShutdown({ (try? await Task.sleep(for: .seconds(1))) != nil }) {
+        while await pause(.seconds(1)) {
             for line in tally.lines(now: Clocks.bootTime(), count: runtime.drops) {
                 logger.warning(
                     "\(line.meaning)",

@@ -21,7 +21,7 @@ final class NodeHealth: Service, Sendable {
     func run() async throws {
         repeat {
             watch.withLock { $0.look(runtime.turns, now: Clocks.bootTime()) }
-        } while await cancelWhenGracefulShutdown { (try? await Task.sleep(for: .seconds(1))) != nil }
+        } while await pause(.seconds(1))
     }
 
     /// Threads that hang, and for how long.

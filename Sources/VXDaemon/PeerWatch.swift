@@ -29,7 +29,7 @@ struct PeerWatch: Service {
 
     func run() async throws {
         var standings: [PeerIndex: Standing] = [:]
-        while await pause() {
+        while await pause(.seconds(1)) {
             let now = Clocks.bootTime()
             let peers = roster.current.orderedPeers
             let known = standings
@@ -42,11 +42,6 @@ struct PeerWatch: Service {
                 standings[index] = standing
             }
         }
-    }
-
-    /// False when the daemon ends.
-    private func pause() async -> Bool {
-        await cancelWhenGracefulShutdown { (try? await Task.sleep(for: .seconds(1))) != nil }
     }
 
     private func look(at index: PeerIndex, _ standing: inout Standing, now: Instant) {

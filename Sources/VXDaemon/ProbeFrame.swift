@@ -9,7 +9,7 @@ struct ProbeFrame {
     private(set) var bytes: [UInt8]
 
     /// Nil for a reply that found no network.
-    /// - Parameter station: what the kernel says of an IP address of this node, or of a station on its device.
+    /// - Parameter source: the MAC address that an IP address of this side has.
     init?(_ request: TraceRequest, _ traced: TraceReply, source: MACAddress? = nil) {
         guard let vni = traced.vni.flatMap(VNI.init) else { return nil }
         self.vni = vni

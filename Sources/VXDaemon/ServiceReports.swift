@@ -13,28 +13,23 @@ struct ServiceReports: Service {
 
     /// Between two looks at what it waits for.
     private static let startPause = Duration.milliseconds(10)
-    private static let pause = Duration.seconds(1)
+    private static let interval = Duration.seconds(1)
 
     func run() async throws {
         guard supervisor.isThere else { return }
         let socket = roster.current.configuration.adminSocket
         // Up is what a user would call so: every thread has taken up its work, and commands are answered.
         while runtime.turns.contains(0) || !UnixSocket.answers(socket) {
-            if await !wait(Self.startPause) { return supervisor.tell(.stopping) }
+            if await !pause(Self.startPause) { return supervisor.tell(.stopping) }
         }
         var line = summary
         supervisor.tell(.ready, .status(line))
-        while await wait(Self.pause) {
+        while await pause(Self.interval) {
             let new = summary
             if new != line { supervisor.tell(.status(new)) }
             line = new
         }
         supervisor.tell(.stopping)
-    }
-
-    /// False when the daemon ends.
-    private func wait(_ time: Duration) async -> Bool {
-        await cancelWhenGracefulShutdown { (try? await Task.sleep(for: time)) != nil }
     }
 
     /// The node in a line.

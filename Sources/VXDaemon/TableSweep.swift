@@ -8,7 +8,7 @@ struct TableSweep: Service {
     let roster: RosterBoard
 
     func run() async throws {
-        while await cancelWhenGracefulShutdown({ (try? await Task.sleep(for: .seconds(30))) != nil }) {
+        while await pause(.seconds(30)) {
             let now = Clocks.bootTime()
             for case let network? in roster.current.networks {
                 network.tables.forwarding.sweep(now: now)

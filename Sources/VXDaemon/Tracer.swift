@@ -118,7 +118,7 @@ struct Tracer {
     }
 
     private mutating func choose(_ station: MACAddress, _ network: Roster.Network, _ destination: End) {
-        if Self.isLinkLocal(station), !network.configuration.forwardLinkLocal {
+        if station.isLinkLocal, !network.configuration.forwardLinkLocal {
             _ = dropped("linkLocal", "database", "\(station) is for one link alone (802.1D); see forwardLinkLocal")
             return
         }
@@ -246,8 +246,9 @@ struct Tracer {
         _ size: Int?
     ) {
         guard peer.sealed != nil, let path = entry.pathMTU else { return }
-        let ethernet = 14
-        let room = path - VTEP.udpOverhead(isIPv6: endpoint.address.isIPv6) - VTEP.headroom - VTEP.tailroom - ethernet
+        let room =
+            path - VTEP.udpOverhead(isIPv6: endpoint.address.isIPv6) - VTEP.headroom - VTEP.tailroom
+            - EthernetFrame.headerLength
         let most = min(room, network.mtu)
         guard let size else {
             return say("size", "packets of up to \(most) bytes go whole (path MTU \(path), device \(network.mtu))")
@@ -309,7 +310,4 @@ struct Tracer {
             return address.high >> 56 == 0xff ? MACAddress(0x3333_0000_0000 | address.low & 0xffff_ffff) : nil
         }
     }
-
-    /// 01:80:c2:00:00:00 to 0f.
-    private static func isLinkLocal(_ mac: MACAddress) -> Bool { mac.rawValue >> 4 == 0x0180_c200_000 }
 }

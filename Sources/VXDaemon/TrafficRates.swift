@@ -1,33 +1,18 @@
 import ServiceLifecycle
 import Synchronization
+import VXControlSocket
 import VXDataPlane
 import VXLinux
 import VXWire
 
 /// How fast each peer's traffic flows, over the last seconds. It reads what the lanes count anyway.
 final class TrafficRates: Service {
-    /// Frames and bytes of both directions: counted, or a second.
-    struct Flow: Sendable {
-        var receivedFrames: UInt64 = 0
-        var receivedBytes: UInt64 = 0
-        var sentFrames: UInt64 = 0
-        var sentBytes: UInt64 = 0
-
-        /// What came since `former`, a second; nothing where another peer has begun under the same index.
-        func since(_ former: Flow, in seconds: Double) -> Flow {
-            func rate(_ now: UInt64, _ then: UInt64) -> UInt64 { now < then ? 0 : UInt64(Double(now - then) / seconds) }
-            return Flow(
-                receivedFrames: rate(receivedFrames, former.receivedFrames),
-                receivedBytes: rate(receivedBytes, former.receivedBytes),
-                sentFrames: rate(sentFrames, former.sentFrames),
-                sentBytes: rate(sentBytes, former.sentBytes)
-            )
-        }
-    }
+    private typealias Traffic = PeerStatus.Traffic
 
     private struct Sample: Sendable {
         let at: Instant
-        let flows: [Flow]
+        /// By index.
+        let peers: [(received: Traffic, sent: Traffic)]
     }
 
     /// How often it looks. A rate spans one to two of these.
@@ -43,33 +28,46 @@ final class TrafficRates: Service {
     }
 
     func run() async throws {
-        while await cancelWhenGracefulShutdown({ (try? await Task.sleep(for: Self.distance)) != nil }) {
+        while await pause(Self.distance) {
             let sample = Self.sample(roster.current)
             samples.withLock { $0 = ($0.latest, sample) }
         }
     }
 
     /// What of a peer's traffic flows a second now.
-    func rate(of peer: PeerIndex, counted: Flow, now: Instant) -> Flow {
+    /// - Parameters:
+    ///   - received: counted so far.
+    ///   - sent: counted so far.
+    func rate(
+        of peer: PeerIndex,
+        received: PeerStatus.Traffic,
+        sent: PeerStatus.Traffic,
+        now: Instant
+    ) -> PeerStatus.Rates {
         let former = samples.withLock { $0.former }
         let seconds = now.since(former.at).seconds
-        guard Int(peer.rawValue) < former.flows.count, seconds > 0.1 else { return Flow() }
-        return counted.since(former.flows[Int(peer.rawValue)], in: seconds)
+        guard Int(peer.rawValue) < former.peers.count, seconds > 0.1 else {
+            return .init(receivedFrames: 0, receivedBytes: 0, sentFrames: 0, sentBytes: 0)
+        }
+        let then = former.peers[Int(peer.rawValue)]
+        // Nothing where another peer has begun under the same index.
+        func rate(_ now: UInt64, _ then: UInt64) -> UInt64 { now < then ? 0 : UInt64(Double(now - then) / seconds) }
+        return .init(
+            receivedFrames: rate(received.frames, then.received.frames),
+            receivedBytes: rate(received.bytes, then.received.bytes),
+            sentFrames: rate(sent.frames, then.sent.frames),
+            sentBytes: rate(sent.bytes, then.sent.bytes)
+        )
     }
 
     private static func sample(_ roster: Roster) -> Sample {
-        Sample(at: Clocks.bootTime(), flows: roster.peers.indices.map { flow(of: $0, in: roster) })
-    }
-
-    private static func flow(of peer: Int, in roster: Roster) -> Flow {
-        var flow = Flow()
-        for lane in roster.counters {
-            let traffic = lane[peer]
-            flow.receivedFrames += traffic.receivedFrames
-            flow.receivedBytes += traffic.receivedBytes
-            flow.sentFrames += traffic.sentFrames
-            flow.sentBytes += traffic.sentBytes
-        }
-        return flow
+        Sample(
+            at: Clocks.bootTime(),
+            peers: roster.peers.indices.map { peer in
+                var (received, sent) = (Traffic(), Traffic())
+                for lane in roster.counters { lane[peer].add(to: &received, &sent) }
+                return (received, sent)
+            }
+        )
     }
 }

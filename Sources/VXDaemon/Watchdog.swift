@@ -30,7 +30,7 @@ struct Watchdog: Service {
                     isTold = true
                     complain(of: late)
                 }
-                guard await wait(look) else { return }
+                guard await pause(look) else { return }
                 waited += look
                 late = stuck(since: before)
             }
@@ -39,7 +39,7 @@ struct Watchdog: Service {
                 supervisor.tell(.status(reports.summary))
             }
             supervisor.tell(.alive)
-        } while await wait(half)
+        } while await pause(half)
     }
 
     /// The threads that have not turned.
@@ -54,10 +54,5 @@ struct Watchdog: Service {
             metadata: ["threads": "\(names)"]
         )
         supervisor.tell(.status("hangs: \(names)"))
-    }
-
-    /// False when the daemon ends.
-    private func wait(_ time: Duration) async -> Bool {
-        await cancelWhenGracefulShutdown { (try? await Task.sleep(for: time)) != nil }
     }
 }

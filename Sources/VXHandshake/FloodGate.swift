@@ -15,24 +15,11 @@ struct FloodGate {
 
     private var known: Set<IPAddress> = []
     private var gatheredAt: Instant?
-    private var strangers = Budget()
-    private var claimants = Budget()
+    /// A tenth of a second's messages at once.
+    private var strangers = RateBudget(perSecond: strangersPerSecond, atOnce: strangersPerSecond / 10)
+    private var claimants = RateBudget(perSecond: strangersPerSecond, atOnce: strangersPerSecond / 10)
     private let knownRate = PrefixRate()
     private let knownClaimantRate = PrefixRate()
-
-    /// A bucket of a tenth of a second's messages, kept as the time at which it will be full again (ITU-T I.371, annex A).
-    private struct Budget {
-        private static let interval = 1_000_000_000 / FloodGate.strangersPerSecond
-        private static let burst: UInt64 = 100_000_000
-        private var full: UInt64 = 0
-
-        mutating func take(now: Instant) -> Bool {
-            let next = max(full, now.nanoseconds) + Self.interval
-            guard next - now.nanoseconds <= Self.burst else { return false }
-            full = next
-            return true
-        }
-    }
 
     /// Whether the peers' addresses are to be gathered anew.
     func isStale(now: Instant) -> Bool { gatheredAt.map { now.since($0) >= Self.gatheringTime } ?? true }

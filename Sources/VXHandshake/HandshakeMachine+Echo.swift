@@ -3,14 +3,10 @@ public import VXWire
 /// Echo requests (protocol.md, 5): the round trip that `status` shows, and `vxseal ping`.
 struct EchoState {
     /// Requests of one peer that are answered a second, and how many at once; more are dropped.
-    static let answersPerSecond: UInt64 = 1000
-    static let answersAtOnce: UInt64 = 200
-
+    private var answers = RateBudget(perSecond: 1000, atOnce: 200)
     private(set) var sequence: UInt32 = 0
     /// The measurement that waits for its answer.
     private var outstanding: (sequence: UInt32, sentAt: Instant)?
-    /// When all answers may be given at once again (ITU-T I.371, annex A).
-    private var full: UInt64 = 0
 
     mutating func start(now: Instant) -> UInt32 {
         sequence &+= 1
@@ -25,13 +21,7 @@ struct EchoState {
         return now.since(outstanding.sentAt)
     }
 
-    mutating func mayAnswer(now: Instant) -> Bool {
-        let interval = 1_000_000_000 / Self.answersPerSecond
-        let next = max(full, now.nanoseconds) + interval
-        guard next - now.nanoseconds <= interval * Self.answersAtOnce else { return false }
-        full = next
-        return true
-    }
+    mutating func mayAnswer(now: Instant) -> Bool { answers.take(now: now) }
 }
 
 extension HandshakeMachine {

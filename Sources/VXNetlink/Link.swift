@@ -35,12 +35,14 @@ public struct Link: Sendable, Equatable {
         var port: UInt32 = 0
         let isVXLAN = rtnl_link_is_vxlan(link) != 0 && rtnl_link_vxlan_get_port(link, &port) == 0
         vxlanPort = isVXLAN ? UInt16(truncatingIfNeeded: port) : nil
-        if let value = rtnl_link_get_addr(link), nl_addr_get_len(value) == 6, let bytes = nl_addr_get_binary_addr(value)
-        {
-            let raw = UnsafeRawBufferPointer(start: bytes, count: 6)
-            address = MACAddress(raw.reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
-        } else {
-            address = nil
-        }
+        address = rtnl_link_get_addr(link).flatMap { MACAddress(linkLayer: $0) }
+    }
+}
+
+extension MACAddress {
+    /// Of a link-layer address of libnl, if it has 48 bits.
+    init?(linkLayer value: OpaquePointer) {
+        guard nl_addr_get_len(value) == 6, let bytes = nl_addr_get_binary_addr(value) else { return nil }
+        self.init(UnsafeRawBufferPointer(start: bytes, count: 6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
     }
 }

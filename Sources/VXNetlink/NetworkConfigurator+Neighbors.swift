@@ -16,9 +16,6 @@ extension NetworkConfigurator {
         defer { nl_addr_put(wanted) }
         guard let entry = rtnl_neigh_get(cache, rtnl_link_get_ifindex(link), wanted) else { return nil }
         defer { rtnl_neigh_put(entry) }
-        guard let value = rtnl_neigh_get_lladdr(entry), nl_addr_get_len(value) == 6,
-            let raw = nl_addr_get_binary_addr(value)
-        else { return nil }
-        return MACAddress(UnsafeRawBufferPointer(start: raw, count: 6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+        return rtnl_neigh_get_lladdr(entry).flatMap { MACAddress(linkLayer: $0) }
     }
 }

@@ -72,3 +72,11 @@ public enum PingOutcome: Sendable {
     /// Too many requests wait for their answers.
     case busy
 }
+
+/// What a peer is asked over its session.
+public enum Inquiry: Sendable {
+    /// For an echo, with so many bytes that go along in both directions.
+    case echo(padding: Int)
+    /// What it would do with a frame of this node in a network.
+    case trace(frame: [UInt8], VNI)
+}

@@ -369,10 +369,10 @@ final class HandshakeLoop: @unchecked Sendable {
     /// The largest datagram that holds such a frame.
     private static func largestDatagram(of frame: Int) -> Int { frame + VTEP.headroom + VTEP.tailroom }
 
-    /// On the handshake thread: asks a peer for an echo. `answer` is called once, here.
-    func ping(
-        _ peer: PeerIndex,
-        padding: Int,
+    /// On the handshake thread: asks a peer something. `answer` is called once, here.
+    func inquire(
+        _ inquiry: Inquiry,
+        of peer: PeerIndex,
         timeout: Interval,
         answer: @escaping @Sendable (PingOutcome) -> Void
     ) {
@@ -380,27 +380,14 @@ final class HandshakeLoop: @unchecked Sendable {
         guard !isStopping, let sequence = echoes.note(peer, now: now, timeout: timeout, answer: answer) else {
             return answer(.busy)
         }
-        let identifier = echoes.identifier
-        guard machine.ping(peer, identifier: identifier, sequence: sequence, padding: padding, now: now) else {
-            return echoes.giveUp(sequence, with: .noSession)
-        }
-        carryOut()
-    }
-
-    /// On the handshake thread: asks a peer what it would do with a frame. `answer` is called once, here.
-    func trace(
-        _ frame: [UInt8],
-        vni: VNI,
-        with peer: PeerIndex,
-        timeout: Interval,
-        answer: @escaping @Sendable (PingOutcome) -> Void
-    ) {
-        let now = Clocks.bootTime()
-        guard !isStopping, let sequence = echoes.note(peer, now: now, timeout: timeout, answer: answer) else {
-            return answer(.busy)
-        }
-        let request = FrameTrace.Request(identifier: sequence, vni: vni, frame: frame)
-        guard machine.trace(request, with: peer, now: now) else { return echoes.giveUp(sequence, with: .noSession) }
+        let isSent =
+            switch inquiry {
+            case .echo(let padding):
+                machine.ping(peer, identifier: echoes.identifier, sequence: sequence, padding: padding, now: now)
+            case .trace(let frame, let vni):
+                machine.trace(.init(identifier: sequence, vni: vni, frame: frame), with: peer, now: now)
+            }
+        guard isSent else { return echoes.giveUp(sequence, with: .noSession) }
         carryOut()
     }
 

@@ -111,27 +111,13 @@ public final class Runtime: Sendable {
     /// Goes back to what the configuration says of a peer.
     public func forget(_ peer: PeerIndex) async -> RotationOutcome { await ask { $0.forget(peer) } }
 
-    /// Asks a peer for an echo over its session, and waits for it.
-    /// - Parameters:
-    ///   - padding: bytes that go along in both directions.
-    ///   - timeout: when it counts as lost.
-    public func ping(_ peer: PeerIndex, padding: Int, timeout: Interval) async -> PingOutcome {
+    /// Asks a peer something over its session, and waits for the answer.
+    /// - Parameter timeout: when it counts as lost.
+    public func inquire(_ inquiry: Inquiry, of peer: PeerIndex, timeout: Interval) async -> PingOutcome {
         await withCheckedContinuation { continuation in
             let isTaken = handshake.mailbox.post(
                 .ask { loop in
-                    loop.ping(peer, padding: padding, timeout: timeout) { continuation.resume(returning: $0) }
-                }
-            )
-            if !isTaken { continuation.resume(returning: .lost) }
-        }
-    }
-
-    /// Asks a peer over its session what it would do with a frame of this node.
-    public func trace(_ frame: [UInt8], vni: VNI, with peer: PeerIndex, timeout: Interval) async -> PingOutcome {
-        await withCheckedContinuation { continuation in
-            let isTaken = handshake.mailbox.post(
-                .ask { loop in
-                    loop.trace(frame, vni: vni, with: peer, timeout: timeout) { continuation.resume(returning: $0) }
+                    loop.inquire(inquiry, of: peer, timeout: timeout) { continuation.resume(returning: $0) }
                 }
             )
             if !isTaken { continuation.resume(returning: .lost) }

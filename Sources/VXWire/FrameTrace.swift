@@ -66,7 +66,12 @@ extension FrameTrace.Request {
         )
     }
 
-    var body: [UInt8] { identifier.networkBytes + (vni.rawValue << 8).networkBytes + frame }
+    var body: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: identifier)
+        bytes.append(bigEndian: vni.rawValue << 8)
+        return bytes + frame
+    }
 }
 
 extension FrameTrace.Reply {
@@ -90,13 +95,10 @@ extension FrameTrace.Reply {
     }
 
     var body: [UInt8] {
-        identifier.networkBytes + [fate.rawValue, 0, 0, 0] + nanoseconds.networkBytes
-            + reason.utf8.prefix(FrameTrace.mostReason)
-    }
-}
-
-extension FixedWidthInteger {
-    fileprivate var networkBytes: [UInt8] {
-        stride(from: bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> Self($0)) }
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: identifier)
+        bytes += [fate.rawValue, 0, 0, 0]
+        bytes.append(bigEndian: nanoseconds)
+        return bytes + reason.utf8.prefix(FrameTrace.mostReason)
     }
 }

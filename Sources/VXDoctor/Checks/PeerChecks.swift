@@ -1,12 +1,11 @@
 import VXConfig
 import VXControlSocket
 import VXDaemon
+import VXDataPlane
 import VXWire
 
 /// What the daemon says of its peers and drops.
 enum PeerChecks {
-    /// Initiations are this long (protocol.md, 2).
-    private static let initiation = (ipv4: 1380, ipv6: 1400)
     /// Losses below this of 100 datagrams are no finding.
     private static let lossPercent: UInt64 = 1
     /// The link's own noise.
@@ -52,7 +51,8 @@ enum PeerChecks {
     private static func path(_ peer: PeerStatus, _ status: StatusReply) -> [Finding] {
         guard let mtu = peer.pathMTU, let endpoint = peer.endpoint else { return [] }
         let isIPv6 = endpoint.hasPrefix("[")
-        let needed = isIPv6 ? initiation.ipv6 : initiation.ipv4
+        let headers = VTEP.udpOverhead(isIPv6: isIPv6)
+        let needed = MessageType.initiation.size + headers
         if mtu < needed {
             return [
                 Finding(
@@ -66,7 +66,7 @@ enum PeerChecks {
                 )
             ]
         }
-        let inner = mtu - (isIPv6 ? 106 : 86)
+        let inner = mtu - headers - VTEP.headroom - VTEP.tailroom - EthernetFrame.headerLength
         guard let device = status.networks.compactMap({ $0.device == nil ? nil : $0.mtu }).max(), inner < device else {
             return []
         }
