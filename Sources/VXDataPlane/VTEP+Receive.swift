@@ -254,6 +254,30 @@ extension VTEP {
         return .notECNCapable
     }
 
+    /// Why a frame's addresses are none that a network carries, whoever sent it; nil when they are.
+    @inline(__always)
+    func addressFault(of frame: UnsafeRawPointer, count: Int, network: Int) -> DropReason? {
+        guard count >= EthernetFrame.headerLength else { return .shortFrame }
+        let source = Self.macAddress(at: frame + 6)
+        if source.isMulticast || source.isZero { return .invalidSource }
+        return Self.macAddress(at: frame).isLinkLocal && !networks[network].forwardLinkLocal ? .linkLocal : nil
+    }
+
+    /// How a frame with sound addresses breaks its peer's `allow`; nil when it keeps to it, or there is none.
+    @inline(__always)
+    func violation(in frame: UnsafeRawPointer, count: Int, network: Int, from peer: PeerIndex) -> DropReason? {
+        let rules = peers[Int(peer.rawValue)].rules
+        if rules.isNone { return nil }
+        return BindingInspection.violation(
+            in: frame,
+            count: count,
+            source: Self.macAddress(at: frame + 6),
+            rules: rules,
+            forwarding: networks[network].forwarding,
+            peer: peer
+        )
+    }
+
     /// Passes an admitted frame to the network's device, and to another peer only through `relay` (split horizon).
     @inline(__always)
     private mutating func accept(
@@ -269,11 +293,9 @@ extension VTEP {
             dropReceived(reason, frame, count: count, network: network, peer: peer, now: now)
         }
         if let reason = refusal(of: frame, count: count, network: network, outerECN: outerECN) { return drop(reason) }
-        guard count >= EthernetFrame.headerLength else { return drop(.shortFrame) }
+        if let reason = addressFault(of: frame, count: count, network: network) { return drop(reason) }
         let destination = Self.macAddress(at: frame)
         let source = Self.macAddress(at: frame + 6)
-        if source.isMulticast || source.isZero { return drop(.invalidSource) }
-        if destination.isLinkLocal, !networks[network].forwardLinkLocal { return drop(.linkLocal) }
         // Before anything is learned from a storm. Unicast was known to the peer, or has passed its own node's limit.
         if destination.isMulticast, let buckets = networks[network].buckets, !buckets.take(1, from: peer, now: now) {
             return drop(.floodLimited)
@@ -281,18 +303,7 @@ extension VTEP {
         let packet = InnerPacket(frame, count: count)
         if isPartial, packet == nil { return drop(.invalidChecksumFlag) }
         let rules = peers[Int(peer.rawValue)].rules
-        if !rules.isNone,
-            let reason = BindingInspection.violation(
-                in: frame,
-                count: count,
-                source: source,
-                rules: rules,
-                forwarding: networks[network].forwarding,
-                peer: peer
-            )
-        {
-            return drop(reason)
-        }
+        if let reason = violation(in: frame, count: count, network: network, from: peer) { return drop(reason) }
         if networks[network].mode == .mixed, isHeldElsewhere(source, than: peer, network: network, now: now) {
             if destination.isMulticast { networks[network].loops?.noteReturn(now: now) }
             return drop(.loopSuspected)

@@ -30,23 +30,12 @@ extension VTEP {
         now: Instant
     ) -> DropReason? {
         guard networks[network].admitsTag(of: frame, count: count) else { return .vlanNotAllowed }
-        guard count >= EthernetFrame.headerLength else { return .shortFrame }
-        let (destination, source) = (Self.macAddress(at: frame), Self.macAddress(at: frame + 6))
-        if source.isMulticast || source.isZero { return .invalidSource }
-        if destination.isLinkLocal, !networks[network].forwardLinkLocal { return .linkLocal }
-        let rules = peers[Int(peer.rawValue)].rules
-        if !rules.isNone,
-            let reason = BindingInspection.violation(
-                in: frame,
-                count: count,
-                source: source,
-                rules: rules,
-                forwarding: networks[network].forwarding,
-                peer: peer
-            )
+        if let reason = addressFault(of: frame, count: count, network: network)
+            ?? violation(in: frame, count: count, network: network, from: peer)
         {
             return reason
         }
+        let source = Self.macAddress(at: frame + 6)
         if networks[network].mode == .mixed, isHeldElsewhere(source, than: peer, network: network, now: now) {
             return .loopSuspected
         }
