@@ -65,6 +65,7 @@ let package = Package(
             dependencies: ["VXWire", "VXCrypto", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict
         ),
+        .target(name: "VXControl", dependencies: ["VXWire", "VXCrypto", "VXConfig"], swiftSettings: strict),
         .target(
             name: "VXMetrics",
             dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
@@ -132,6 +133,11 @@ let package = Package(
         .testTarget(
             name: "VXDataPlaneTests",
             dependencies: ["VXDataPlane", "VXCrypto", "VXWire"],
+            resources: [.copy("Vectors")]
+        ),
+        .testTarget(
+            name: "VXControlTests",
+            dependencies: ["VXControl", "VXConfig", "VXCrypto", "VXWire"],
             resources: [.copy("Vectors")]
         ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),

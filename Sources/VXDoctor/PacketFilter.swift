@@ -1,3 +1,4 @@
+import VXConfig
 import VXWire
 
 /// Walks a packet through a ruleset, to say whether it is surely dropped.
@@ -216,7 +217,7 @@ struct PacketFilter {
                 return low <= number && number <= high ? .yes : .no
             }
             return .unknown
-        case .other, nil: return .unknown
+        case .flag, .null, .other, nil: return .unknown
         }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import VXConfig
 
 /// What `nft -j list ruleset` prints (libnftables-json(5)), as far as it is looked at: chains with their rules, and named sets.
 struct Ruleset {

@@ -36,6 +36,33 @@ public struct IPPrefix: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The same network with the host bits zero.
+    public var network: IPPrefix {
+        let masked: IPAddress
+        switch address {
+        case .v4(let address):
+            masked = .v4(IPv4Address(address.rawValue & ~(UInt32.max >> UInt32(length))))
+        case .v6(let address):
+            masked = .v6(
+                IPv6Address(
+                    high: address.high & ~(UInt64.max >> UInt64(min(length, 64))),
+                    low: address.low & ~(UInt64.max >> UInt64(max(length, 64) - 64))
+                )
+            )
+        }
+        return IPPrefix(masked, length)
+    }
+
+    /// Whether one of the two contains the other.
+    public func overlaps(_ other: IPPrefix) -> Bool {
+        length <= other.length ? contains(other.address) : other.contains(address)
+    }
+
+    private init(_ address: IPAddress, _ length: Int) {
+        self.address = address
+        self.length = length
+    }
+
     /// Address, slash and length.
     public var description: String { "\(address)/\(length)" }
 }
