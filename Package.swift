@@ -108,9 +108,19 @@ let package = Package(
             ]
         ),
         .target(
+            name: "VXAgent",
+            dependencies: [
+                "VXWire", "VXCrypto", "VXLinux", "VXNetlink", "VXConfig", "VXControl", "VXControlSocket", "VXDaemon",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(
             name: "VXCommands",
             dependencies: [
-                "VXWire", "VXCrypto", "VXLinux", "VXConfig", "VXControlSocket", "VXDaemon", "VXDoctor",
+                "VXWire", "VXCrypto", "VXLinux", "VXConfig", "VXControl", "VXControlSocket", "VXDaemon", "VXDoctor",
+                "VXAgent",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -139,6 +149,10 @@ let package = Package(
             name: "VXControlTests",
             dependencies: ["VXControl", "VXConfig", "VXCrypto", "VXWire"],
             resources: [.copy("Vectors")]
+        ),
+        .testTarget(
+            name: "VXAgentTests",
+            dependencies: ["VXAgent", "VXControl", "VXConfig", "VXNetlink", "VXCrypto", "VXWire"]
         ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
         .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXWire"]),

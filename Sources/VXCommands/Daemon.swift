@@ -24,8 +24,15 @@ struct ConfigurationOptions: ParsableArguments {
     }
 
     func load() throws -> NodeConfiguration {
+        try Self.wording { () throws(ConfigurationProblems) in try loader.load(path: file) }
+    }
+
+    /// Words what is wrong with a file.
+    static func wording<Configuration>(
+        _ body: () throws(ConfigurationProblems) -> Configuration
+    ) throws -> Configuration {
         do {
-            return try loader.load(path: file)
+            return try body()
         } catch {
             let lines = error.problems.map { "error: \($0)" }
             throw CommandFailure(lines.joined(separator: "\n"), code: CommandFailure.badConfiguration)
@@ -42,7 +49,18 @@ struct Check: ParsableCommand {
 
     @OptionGroup var options: ConfigurationOptions
 
-    func run() throws { print(try options.load().yaml, terminator: "") }
+    @Flag(help: "The file is an agent's: `vxseal agent`.")
+    var agent = false
+
+    func run() throws {
+        if agent {
+            print(try ConfigurationOptions.wording { () throws(ConfigurationProblems) in
+                try options.loader.loadAgent(path: options.file)
+            }.yaml, terminator: "")
+        } else {
+            print(try options.load().yaml, terminator: "")
+        }
+    }
 }
 
 struct Up: AsyncParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 import VXConfig
-import VXDoctor
+import VXDaemon
 
 struct Firewall: ParsableCommand {
     static let configuration = CommandConfiguration(

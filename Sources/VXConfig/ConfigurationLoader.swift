@@ -9,6 +9,10 @@ public struct ConfigurationLoader: Sendable {
     public var allowExampleKeys = false
     /// Accept a state directory that a reboot empties.
     public var allowVolatileState = false
+    /// The node's name, in place of the file's.
+    public var nodeName: String?
+    /// Makes the private key's file where it is not there yet; nil for a node that must have one.
+    public var makeMissingKey: (@Sendable (_ path: String) throws -> Void)?
     /// Accept key files that others may read; for who looks at their modes itself.
     package var allowLooseKeyFiles = false
 
@@ -20,15 +24,32 @@ public struct ConfigurationLoader: Sendable {
     /// Loads a file.
     /// - Throws: all its problems, by line.
     public func load(path: String) throws(ConfigurationProblems) -> NodeConfiguration {
+        try load(path) { $0.read($1) }
+    }
+
+    /// Loads an agent's file.
+    /// - Throws: all its problems, by line.
+    public func loadAgent(path: String) throws(ConfigurationProblems) -> AgentConfiguration {
+        try load(path) { $0.readAgent($1) }
+    }
+
+    private func load<Configuration>(
+        _ path: String,
+        _ body: (NodeReader, MappingReader) -> Configuration?
+    ) throws(ConfigurationProblems) -> Configuration {
         let problems = ProblemList(file: path)
-        let configuration = read(path, problems)
+        let configuration = read(path, problems, body)
         guard problems.problems.isEmpty, let configuration else {
             throw ConfigurationProblems(problems: problems.problems.sorted { ($0.line, $0.what) < ($1.line, $1.what) })
         }
         return configuration
     }
 
-    private func read(_ path: String, _ problems: ProblemList) -> NodeConfiguration? {
+    private func read<Configuration>(
+        _ path: String,
+        _ problems: ProblemList,
+        _ body: (NodeReader, MappingReader) -> Configuration?
+    ) -> Configuration? {
         guard let data = FileManager.default.contents(atPath: path) else {
             problems.add(line: 0, "the file cannot be read", "check the path and its mode")
             return nil
@@ -52,7 +73,7 @@ public struct ConfigurationLoader: Sendable {
             return nil
         }
         let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-        return NodeReader(loader: self, problems: problems, directory: directory).read(reader)
+        return body(NodeReader(loader: self, problems: problems, directory: directory), reader)
     }
 
     private static func line(of error: YamlError) -> Int {

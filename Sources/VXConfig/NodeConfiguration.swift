@@ -123,6 +123,39 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var neighborSuppression: Bool
 }
 
+extension NetworkConfiguration {
+    /// A network that carries no more than routed packets between stations that are all known: nothing is flooded.
+    package init(
+        vni: VNI,
+        device: String,
+        mode: Mode,
+        addresses: [IPPrefix],
+        mtu: Int?,
+        learning: Bool,
+        fdbLimit: Int
+    ) {
+        self.init(
+            vni: vni,
+            device: device,
+            mode: mode,
+            addresses: addresses,
+            bridge: nil,
+            allowMixedBridge: false,
+            mtu: mtu,
+            vlanHeadroom: 0,
+            learning: learning,
+            forwardLinkLocal: false,
+            copyDscp: true,
+            vlans: nil,
+            fdb: [],
+            fdbLimit: fdbLimit,
+            flood: .none,
+            bumRate: nil,
+            neighborSuppression: false
+        )
+    }
+}
+
 /// A host name and a port, for an endpoint that is looked up.
 public struct EndpointName: Sendable, Equatable {
     /// The name.
@@ -191,6 +224,44 @@ public struct PeerConfiguration: Sendable {
     public var networks: [VNI]
     /// What it may claim to be; nil for anything that is no other peer's.
     public var allow: Allowance?
+}
+
+extension NetworkConfiguration.StaticEntry {
+    /// A station behind a peer, whose addresses are not answered for.
+    package init(station mac: MACAddress, behind peer: String) {
+        self.init(mac: mac, peer: peer, addresses: [])
+    }
+}
+
+extension PeerConfiguration.Sealed {
+    /// From its parts.
+    package init(_ publicKey: PublicKey) {
+        self.init(publicKey: publicKey, presharedKeyFile: nil, presharedKey: .none)
+    }
+}
+
+extension PeerConfiguration {
+    /// A node that a directory names.
+    package init(name: String, sealed: Sealed?, endpoint: Endpoint?, networks: [VNI], allow: Allowance) {
+        self.init(
+            name: name,
+            sealed: sealed,
+            endpoint: endpoint,
+            endpointName: nil,
+            roaming: true,
+            acceptSuccessors: true,
+            keepalive: nil,
+            networks: networks,
+            allow: allow
+        )
+    }
+}
+
+extension PeerConfiguration.Allowance {
+    /// A station and its inner addresses.
+    package init(stations: [MACAddress], prefixes: [IPPrefix]) {
+        self.init(macs: stations, prefixes: prefixes, router: false)
+    }
 }
 
 /// What is wrong with a configuration, in one place of it.

@@ -14,8 +14,52 @@ struct NodeReader {
         "write it as 192.0.2.1:47890, [2001:db8::1]:47890 or, with an interface of this machine, [fe80::1%eth0]:47890"
 
     func read(_ reader: MappingReader) -> NodeConfiguration? {
-        let node = reader.required("node", "name this node: `node: node-a`")
+        let configuration = readNode(reader)
+        let networks = reader.items("networks").enumerated().compactMap {
+            NetworkReader(problems: problems).read($1, $0)
+        }
+        let peers = reader.items("peers").enumerated().compactMap { PeerReader(node: self).read($1, $0) }
+        reader.finish()
+        CrossChecks(problems: problems, root: reader).run(
+            networks: networks,
+            peers: peers,
+            identity: configuration?.identity
+        )
+        guard var configuration else { return nil }
+        configuration.networks = networks.map(\.value)
+        configuration.peers = peers.map(\.value)
+        return configuration
+    }
+
+    func readAgent(_ reader: MappingReader) -> AgentConfiguration? {
+        let configuration = readNode(reader)
+        let agent = AgentReader(problems: problems, resolve: resolve).read(reader, node: configuration)
+        reader.finish()
+        if let name = configuration?.node, !name.isNodeName {
+            problems.add(
+                reader.value("node"),
+                "`\(name)` is no name for a node of a cluster",
+                "use lower-case letters, digits, dots and hyphens, as Kubernetes does, or name it with --node"
+            )
+        }
+        return agent
+    }
+
+    /// All that is the node's own.
+    private func readNode(_ reader: MappingReader) -> NodeConfiguration? {
+        let node =
+            loader.nodeName.map { name in
+                _ = reader.value("node")
+                return name
+            } ?? reader.required("node", "name this node: `node: node-a`")
         let keyFile = reader.required("privateKeyFile", "make one with: vxseal genkey --output FILE").map(resolve)
+        if let keyFile, let makeMissingKey = loader.makeMissingKey, !FileManager.default.fileExists(atPath: keyFile) {
+            do {
+                try makeMissingKey(keyFile)
+            } catch {
+                problems.add(reader.value("privateKeyFile"), "no key can be made: \(error)", "make its directory")
+            }
+        }
         let identity = keyFile.flatMap { path in
             read(reader, "privateKeyFile") { () throws(KeyFile.Refusal) in
                 try KeyFile(path: path, mayBeLoose: loader.allowLooseKeyFiles).privateKey(
@@ -38,15 +82,9 @@ struct NodeReader {
         let lanes = LaneReader(reader: reader, problems: problems)
         let sourcePorts = reader.parsed("sourcePorts", "write lanes or fixed", SourcePorts.init) ?? .lanes
         let cipher = cipher(reader)
-        let networks = reader.items("networks").enumerated().compactMap {
-            NetworkReader(problems: problems).read($1, $0)
-        }
-        let peers = reader.items("peers").enumerated().compactMap { PeerReader(node: self).read($1, $0) }
         let count = lanes.count()
         let lanePorts = lanes.ports(lanes: count, sourcePorts: sourcePorts, taken: listen + plaintextListen)
         let busyPoll = lanes.busyPoll()
-        reader.finish()
-        CrossChecks(problems: problems, root: reader).run(networks: networks, peers: peers, identity: identity)
         guard let node, let keyFile, let identity, let state else { return nil }
         return NodeConfiguration(
             node: node,
@@ -66,8 +104,8 @@ struct NodeReader {
             metrics: metrics,
             offloads: offloads,
             cipher: cipher,
-            networks: networks.map(\.value),
-            peers: peers.map(\.value)
+            networks: [],
+            peers: []
         )
     }
 
@@ -313,5 +351,16 @@ struct PeerReader {
             allow: allow
         )
         return Located(value: value, node: reader)
+    }
+}
+
+extension String {
+    /// A name as Kubernetes has them (RFC 1123 subdomain).
+    package var isNodeName: Bool {
+        (1...253).contains(utf8.count)
+            && split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+                (1...63).contains(label.utf8.count) && label.utf8.first != 0x2d && label.utf8.last != 0x2d
+                    && label.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2d }
+            }
     }
 }

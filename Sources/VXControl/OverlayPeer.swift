@@ -72,6 +72,8 @@ public enum PeerRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     case noLongerSealed
     /// It has no record, and everything must be sealed.
     case notSealed
+    /// It takes nothing in the clear, and this node seals nothing.
+    case sealedOnly
 
     /// What is wrong, and where there is one, the mend.
     public var description: String {
@@ -94,13 +96,14 @@ public enum PeerRefusal: Error, Sendable, Hashable, CustomStringConvertible {
         case .noLongerSealed:
             "it was sealed and publishes no record now; if that is meant, remove its line from the pins file"
         case .notSealed: "it is not sealed, and `seal: require` reaches sealed nodes alone"
+        case .sealedOnly: "it takes sealed traffic alone, and `seal: off` sends none"
         }
     }
 
     /// Something that an honest directory does not contain: to be looked into.
     public var isSuspicious: Bool {
         switch self {
-        case .otherBackend, .otherVNI, .notSealed, .incomplete, .notInRoster: false
+        case .otherBackend, .otherVNI, .notSealed, .sealedOnly, .incomplete, .notInRoster: false
         case .unreadable, .outsideNetwork, .unusableAddress, .ownProperty, .taken, .malformedRecord, .badSignature,
             .recordMismatch, .otherSigner, .oldRecord, .noLongerSealed:
             true

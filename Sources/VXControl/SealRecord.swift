@@ -127,11 +127,5 @@ public struct SealRecord: Sendable, Hashable {
     }
 
     /// A node's name as Kubernetes has them (RFC 1123 subdomain): nothing that looks like another on a screen.
-    public static func isName(_ text: String) -> Bool {
-        (1...253).contains(text.utf8.count)
-            && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
-                (1...63).contains(label.utf8.count) && label.utf8.first != 0x2d && label.utf8.last != 0x2d
-                    && label.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2d }
-            }
-    }
+    public static func isName(_ text: String) -> Bool { text.isNodeName }
 }

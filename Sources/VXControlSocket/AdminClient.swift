@@ -29,6 +29,9 @@ public struct AdminClient: Sendable {
     /// The whole status.
     public func status() async throws -> StatusReply { try await ask("GET", "/v1/status") }
 
+    /// What the agent knows, where the socket is an agent's.
+    public func agent() async throws -> AgentReply { try await ask("GET", "/v1/agent") }
+
     /// All forwarding databases.
     public func forwardingDatabase() async throws -> FDBReply { try await ask("GET", "/v1/fdb") }
 

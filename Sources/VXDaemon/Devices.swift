@@ -44,9 +44,9 @@ struct DeviceMaker {
 
     /// The device's MAC address: the same after every restart, so that neighbours need not ask again; another for every node
     /// and network.
-    func address(of network: NetworkConfiguration) -> MACAddress {
-        address(for: "device", vni: network.vni.rawValue)
-    }
+    func address(of network: NetworkConfiguration) -> MACAddress { address(vni: network.vni) }
+
+    func address(vni: VNI) -> MACAddress { address(for: "device", vni: vni.rawValue) }
 
     private func address(for purpose: String, vni: UInt32) -> MACAddress {
         let input = addressKey.bytes + Array("vxseal \(purpose) \(vni)".utf8)

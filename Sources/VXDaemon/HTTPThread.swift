@@ -1,5 +1,5 @@
 import Logging
-import NIOCore
+package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import VXConfig
@@ -9,18 +9,19 @@ import VXWire
 
 /// The one thread that serves all HTTP. It gives way to the lanes: however many clients ask, they get no more than a
 /// quarter of a core that a lane wants. Less would make a scrape of thousands of peers late on a machine that is busy.
-struct HTTPThread {
+package struct HTTPThread: Sendable {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// Starts it.
-    init() {
+    package init() {
         loop.execute {
             ThreadName.set("vxseal-http")
             ThreadPriority.yield(by: 5)
         }
     }
 
-    var loop: any NIOCore.EventLoop { group.next() }
+    /// That thread's.
+    package var loop: any NIOCore.EventLoop { group.next() }
 
     /// The listener for Prometheus; none where none is configured.
     func metricsServices(

@@ -1,4 +1,5 @@
 import Foundation
+import VXDaemon
 public import VXConfig
 import VXLinux
 import VXNetlink

@@ -32,11 +32,16 @@ struct UnixAddress: Sendable {
 /// UNIX stream sockets, as far as start-up needs them.
 public enum UnixSocket {
     /// Whether somebody accepts connections on this path.
-    public static func answers(_ path: String) -> Bool {
-        guard let address = UnixAddress(path) else { return false }
+    public static func answers(_ path: String) -> Bool { listener(on: path) != nil }
+
+    /// The process that listens on this path (unix(7), SO_PEERCRED); nil where nobody does.
+    public static func listener(on path: String) -> CInt? {
+        guard let address = UnixAddress(path) else { return nil }
         let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        guard number >= 0 else { return false }
+        guard number >= 0 else { return nil }
         let descriptor = FileDescriptor(owning: number)
-        return address.withPointer { connect(descriptor.rawValue, $0, $1) == 0 }
+        guard address.withPointer({ connect(descriptor.rawValue, $0, $1) == 0 }) else { return nil }
+        let process = vx_peer_process(descriptor.rawValue)
+        return process < 0 ? nil : process
     }
 }

@@ -22,6 +22,8 @@ public struct Link: Sendable, Equatable {
     public let mtu: Int
     /// The UDP port that a VXLAN device of the kernel listens on; nil for other kinds.
     public let vxlanPort: UInt16?
+    /// The VNI of a VXLAN device of the kernel; nil for other kinds.
+    public let vxlanVNI: UInt32?
 
     /// Copies what is known of a link.
     init(_ link: OpaquePointer) {
@@ -35,6 +37,8 @@ public struct Link: Sendable, Equatable {
         var port: UInt32 = 0
         let isVXLAN = rtnl_link_is_vxlan(link) != 0 && rtnl_link_vxlan_get_port(link, &port) == 0
         vxlanPort = isVXLAN ? UInt16(truncatingIfNeeded: port) : nil
+        var vni: UInt32 = 0
+        vxlanVNI = isVXLAN && rtnl_link_vxlan_get_id(link, &vni) == 0 ? vni : nil
         address = rtnl_link_get_addr(link).flatMap { MACAddress(linkLayer: $0) }
     }
 }

@@ -21,15 +21,7 @@ extension NetworkConfigurator {
         var next = nl_cache_get_first(cache)
         while let entry = next {
             next = nl_cache_get_next(entry)
-            guard let local = rtnl_addr_get_local(entry), let raw = nl_addr_get_binary_addr(local) else { continue }
-            let bytes = UnsafeRawBufferPointer(start: raw, count: Int(nl_addr_get_len(local)))
-            func number(_ range: Range<Int>) -> UInt64 { bytes[range].reduce(0) { $0 << 8 | UInt64($1) } }
-            let address: IPAddress
-            switch bytes.count {
-            case 4: address = .v4(IPv4Address(UInt32(number(0..<4))))
-            case 16: address = .v6(IPv6Address(high: number(0..<8), low: number(8..<16)))
-            default: continue
-            }
+            guard let local = rtnl_addr_get_local(entry), let address = IPAddress(local) else { continue }
             guard let prefix = IPPrefix(address: address, length: Int(nl_addr_get_prefixlen(local))) else { continue }
             addresses.append(DeviceAddress(index: Int(rtnl_addr_get_ifindex(entry)), prefix: prefix))
         }

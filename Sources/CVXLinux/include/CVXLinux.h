@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -33,6 +34,16 @@ struct vx_mmsghdr {
     struct msghdr header;
     unsigned int length;
 };
+
+// unix(7): the struct is declared only with _GNU_SOURCE.
+static inline int vx_peer_process(int fd) {
+    struct { pid_t pid; uid_t uid; gid_t gid; } peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? -1 : peer.pid;
+}
+
+// posix_spawn(3) of glibc 2.34; declared only with _GNU_SOURCE.
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
 
 int recvmmsg(int, struct mmsghdr *, unsigned int, int, struct timespec *);
 int sendmmsg(int, struct mmsghdr *, unsigned int, int);
