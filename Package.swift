@@ -27,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.12.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.32.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.34.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
@@ -66,6 +67,18 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(name: "VXControl", dependencies: ["VXWire", "VXCrypto", "VXConfig"], swiftSettings: strict),
+        .target(
+            name: "VXEtcd",
+            dependencies: [
+                "VXWire", "VXControl",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict
+        ),
         .target(
             name: "VXMetrics",
             dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
@@ -153,6 +166,12 @@ let package = Package(
         .testTarget(
             name: "VXAgentTests",
             dependencies: ["VXAgent", "VXControl", "VXConfig", "VXNetlink", "VXCrypto", "VXWire"]
+        ),
+        .testTarget(
+            name: "VXEtcdTests",
+            dependencies: [
+                "VXEtcd", "VXControl", "VXWire", .product(name: "NIOCore", package: "swift-nio"),
+            ]
         ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
         .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXWire"]),

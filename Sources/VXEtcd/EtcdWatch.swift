@@ -1,0 +1,84 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOFoundationCompat
+
+/// What etcd tells of a range's changes, from one member, until the stream ends: with `EtcdError.compacted` where what was asked
+/// for is no longer kept, else with what befell the stream. It never ends without an error.
+struct EtcdWatch: AsyncSequence, Sendable {
+    /// A line.
+    enum Message: Sendable {
+        /// The watch is established; the member's own revision, and its cluster.
+        case created(revision: Int64, cluster: String)
+        /// Changes, in their order, all that there are up to a revision.
+        case events([WatchReply.Event], revision: Int64)
+        /// Nothing has changed up to a revision.
+        case progress(revision: Int64)
+    }
+
+    /// The member that tells.
+    let endpoint: String
+    private let body: HTTPClientResponse.Body
+
+    init(endpoint: String, body: HTTPClientResponse.Body) {
+        self.endpoint = endpoint
+        self.body = body
+    }
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let endpoint: String
+        fileprivate var pieces: HTTPClientResponse.Body.AsyncIterator
+        fileprivate var lines = LineSplitter(limit: EtcdTransport.lineLimit)
+        /// Events of a revision that comes in several lines.
+        fileprivate var fragments: [WatchReply.Event] = []
+
+        mutating func next() async throws -> Message? {
+            do {
+                while true {
+                    while let line = try lines.next() {
+                        if let message = try read(line) { return message }
+                    }
+                    guard let piece = try await pieces.next() else {
+                        try Task.checkCancellation()
+                        throw EtcdError.unreachable(endpoint, "it has ended the watch")
+                    }
+                    lines.append(piece)
+                }
+            } catch is LineSplitter.TooLong {
+                throw EtcdError.tooLarge(endpoint)
+            } catch {
+                throw EtcdTransport.streamFailure(error, endpoint)
+            }
+        }
+
+        private mutating func read(_ line: ByteBuffer) throws -> Message? {
+            guard line.readableBytes > 0 else { return nil }
+            guard let streamed = try? JSONDecoder().decode(Streamed<WatchReply>.self, from: Data(buffer: line)) else {
+                throw EtcdError.unreachable(endpoint, "a line of the watch is not etcd's")
+            }
+            if let error = streamed.error {
+                throw EtcdError.refused(
+                    error.grpc_code ?? error.code ?? EtcdError.Code.unknown,
+                    EtcdTransport.printable(error.message ?? ""),
+                    endpoint
+                )
+            }
+            guard let reply = streamed.result, let revision = reply.header?.revision?.value else { return nil }
+            if reply.canceled == true {
+                if reply.compact_revision != nil { throw EtcdError.compacted }
+                let reason = EtcdTransport.printable(reply.cancel_reason ?? "the watch was cancelled")
+                throw EtcdError.refused(EtcdError.Code.failedPrecondition, reason, endpoint)
+            }
+            if reply.created == true { return .created(revision: revision, cluster: reply.header?.cluster_id ?? "") }
+            guard let events = reply.events, !events.isEmpty else { return .progress(revision: revision) }
+            fragments += events
+            guard reply.fragment != true else { return nil }
+            defer { fragments = [] }
+            return .events(fragments, revision: revision)
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(endpoint: endpoint, pieces: body.makeAsyncIterator())
+    }
+}
