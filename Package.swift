@@ -170,7 +170,10 @@ let package = Package(
         .testTarget(
             name: "VXEtcdTests",
             dependencies: [
-                "VXEtcd", "VXControl", "VXWire", .product(name: "NIOCore", package: "swift-nio"),
+                "VXEtcd", "VXControl", "VXWire",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ]
         ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),

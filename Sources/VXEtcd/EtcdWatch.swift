@@ -63,12 +63,14 @@ struct EtcdWatch: AsyncSequence, Sendable {
                     endpoint
                 )
             }
-            guard let reply = streamed.result, let revision = reply.header?.revision?.value else { return nil }
+            guard let reply = streamed.result else { return nil }
+            // The end of a watch whose revision is compacted comes without a revision of its own.
             if reply.canceled == true {
                 if reply.compact_revision != nil { throw EtcdError.compacted }
                 let reason = EtcdTransport.printable(reply.cancel_reason ?? "the watch was cancelled")
                 throw EtcdError.refused(EtcdError.Code.failedPrecondition, reason, endpoint)
             }
+            guard let revision = reply.header?.revision?.value else { return nil }
             if reply.created == true { return .created(revision: revision, cluster: reply.header?.cluster_id ?? "") }
             guard let events = reply.events, !events.isEmpty else { return .progress(revision: revision) }
             fragments += events
