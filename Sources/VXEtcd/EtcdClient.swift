@@ -23,8 +23,9 @@ actor EtcdClient {
             guard let url = URLComponents(string: endpoint), ["http", "https"].contains(url.scheme),
                 url.host?.isEmpty == false, url.user == nil, ["", "/"].contains(url.path), url.query == nil
             else {
+                // What cannot be read may have a password in it.
                 throw .settings(
-                    "endpoint \(EtcdTransport.printable(endpoint)) is none of etcd's: write https://HOST:2379"
+                    "endpoint \(endpoints.count + 1) is no URL of a member of etcd: write https://HOST:2379"
                 )
             }
             endpoints.append(endpoint.hasSuffix("/") ? String(endpoint.dropLast()) : endpoint)
