@@ -83,25 +83,16 @@ actor EtcdClient {
                 size /= 8
                 continue
             }
-            guard let revision = reply.header?.revision?.value else {
-                throw EtcdError.unreachable(order.all[0], "a list without a revision")
-            }
             if listing.revision == 0 {
-                listing.revision = revision
-                listing.cluster = reply.header?.cluster_id ?? ""
+                listing.revision = reply.header.revision.value
+                listing.cluster = reply.header.cluster_id ?? ""
             }
             for var entry in reply.kvs ?? [] {
                 if size == 0 && !keysOnly || entry.bytes.count > EtcdEntry.largestValue { entry.cut() }
                 bytes += entry.key.count + entry.bytes.count + 64
                 listing.entries.append(entry)
             }
-            guard bytes <= Self.listLimit, listing.entries.count <= LeaseTable.most else {
-                throw EtcdError.refused(
-                    EtcdError.Code.resourceExhausted,
-                    "more below the prefix than is read",
-                    order.all[0]
-                )
-            }
+            guard bytes <= Self.listLimit, listing.entries.count <= LeaseTable.most else { throw EtcdError.tooMany }
             guard reply.more == true, let last = listing.entries.last, reply.kvs?.isEmpty == false else {
                 return listing
             }
@@ -136,18 +127,15 @@ actor EtcdClient {
     /// Starts a lease's time anew.
     /// - Returns: seconds that it lasts from now; nil where there is no such lease.
     func keepLeaseAlive(_ id: Int64) async throws -> Int64? {
-        let reply: Streamed<EtcdLeaseReply> = try await call("lease/keepalive", EtcdLeaseRequest(ID: EtcdNumber(id)))
-        if let error = reply.error {
-            throw EtcdError.refused(
-                error.grpc_code ?? error.code ?? EtcdError.Code.unknown,
-                EtcdTransport.printable(error.message ?? ""),
-                order.all[0]
-            )
+        let body = try JSONEncoder().encode(EtcdLeaseRequest(ID: EtcdNumber(id)))
+        return try await anywhere { endpoint, token in
+            let reply: Streamed<EtcdLeaseReply> = try await self.ask(endpoint, "lease/keepalive", body, token)
+            if let error = reply.error?.error(at: endpoint) { throw error }
+            guard let result = reply.result else {
+                throw EtcdError.unreachable(endpoint, "an answer to lease/keepalive that is not etcd's")
+            }
+            return result.TTL.flatMap { $0.value > 0 ? $0.value : nil }
         }
-        guard let result = reply.result else {
-            throw EtcdError.unreachable(order.all[0], "an answer to lease/keepalive that is not etcd's")
-        }
-        return result.TTL.flatMap { $0.value > 0 ? $0.value : nil }
     }
 
     /// Ends a lease, and removes the keys that are attached to it. One that is gone already is no error.
@@ -198,13 +186,20 @@ actor EtcdClient {
         at endpoint: String? = nil
     ) async throws -> Reply {
         let body = try JSONEncoder().encode(request)
-        return try await anywhere(at: endpoint) { endpoint, token in
-            let answer = try await self.transport.ask(endpoint, "/v3/" + path, body: body, token: token)
-            guard let reply = try? JSONDecoder().decode(Reply.self, from: answer) else {
-                throw EtcdError.unreachable(endpoint, "an answer to \(path) that is not etcd's")
-            }
-            return reply
+        return try await anywhere(at: endpoint) { try await self.ask($0, path, body, $1) }
+    }
+
+    private nonisolated func ask<Reply: Decodable & Sendable>(
+        _ endpoint: String,
+        _ path: String,
+        _ body: Data,
+        _ token: String?
+    ) async throws -> Reply {
+        let answer = try await transport.ask(endpoint, "/v3/" + path, body: body, token: token)
+        guard let reply = try? JSONDecoder().decode(Reply.self, from: answer) else {
+            throw EtcdError.unreachable(endpoint, "an answer to \(path) that is not etcd's")
         }
+        return reply
     }
 
     /// Asks one member after the other until one answers.
@@ -229,12 +224,15 @@ actor EtcdClient {
         _ endpoint: String,
         _ ask: @Sendable (_ endpoint: String, _ token: String?) async throws -> Reply
     ) async throws -> Reply {
-        let token = try await authenticated(endpoint)
+        var token = try await authenticated(endpoint)
         do {
-            return try await ask(endpoint, token)
-        } catch let error as EtcdError where error.isOfToken && token != nil {
-            if self.token == token { self.token = nil }
-            return try await ask(endpoint, try await authenticated(endpoint))
+            do {
+                return try await ask(endpoint, token)
+            } catch let error as EtcdError where error.isOfToken && token != nil {
+                if self.token == token { self.token = nil }
+                token = try await authenticated(endpoint)
+                return try await ask(endpoint, token)
+            }
         } catch let error as EtcdError {
             throw error.concealing(token)
         }
@@ -247,10 +245,10 @@ actor EtcdClient {
         let password = try SecretFile.password(file)
         let body = try JSONEncoder().encode(AuthenticateRequest(name: name, password: password))
         do {
-            let answer = try await transport.ask(endpoint, "/v3/auth/authenticate", body: body, token: nil)
-            guard let reply = try? JSONDecoder().decode(AuthenticateReply.self, from: answer),
-                reply.token.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-            else { throw EtcdError.unreachable(endpoint, "an answer to auth/authenticate that is not etcd's") }
+            let reply: AuthenticateReply = try await ask(endpoint, "auth/authenticate", body, nil)
+            guard reply.token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+                throw EtcdError.unreachable(endpoint, "a token that is not etcd's")
+            }
             token = reply.token
             return reply.token
         } catch let error as EtcdError where error.isOfAuthenticationThatIsOff {

@@ -58,6 +58,7 @@ public actor EtcdDirectory: PeerDirectory {
 
     // MARK: - PeerDirectory
 
+    /// The value of `<prefix>/config`.
     public func networkConfiguration() async throws -> String {
         guard let entry = try await told({ try await self.client.get(self.keys.configuration) }) else {
             throw DirectoryError(
@@ -72,6 +73,7 @@ public actor EtcdDirectory: PeerDirectory {
         return text
     }
 
+    /// The lease that has the node's underlay address, where it fits; else a new one. Waits for etcd, and while others are faster.
     public func acquire(_ request: LeaseRequest) async throws -> Lease {
         var pauses = timing.pauses
         var random = SystemRandomNumberGenerator()
@@ -91,17 +93,21 @@ public actor EtcdDirectory: PeerDirectory {
         }
     }
 
+    /// Writes both keys, if the lease is still this node's.
     public func publish(_ lease: Lease) async throws {
         guard let own, own.id == lease.id else { throw notAcquired(lease) }
         try await told { try await own.publish(lease) }
     }
 
+    /// Removes both keys and their etcd lease; a reservation stays, with no node behind it.
     public func release(_ lease: Lease) async throws {
         guard let own, own.id == lease.id else { throw notAcquired(lease) }
         try await told { try await own.release(lease) }
         self.own = nil
     }
 
+    /// Watches all below the prefix, and keeps the etcd lease alive. Where etcd is away from the start, that is told before the
+    /// first snapshot. After `.lost` the others' news go on.
     public func run(_ lease: Lease, tell: @escaping @Sendable (DirectoryEvent) async -> Void) async throws {
         let own = own.flatMap { $0.id == lease.id ? $0 : nil }
         let follower = LeaseFollower(id: lease.id, own: own, client: client, keys: keys, timing: timing, tell: tell)

@@ -8,6 +8,8 @@ enum EtcdError: Error, Equatable, CustomStringConvertible {
     case refused(Int, String, String)
     /// An answer is longer than one is read.
     case tooLarge(String)
+    /// There is more below the prefix than is read.
+    case tooMany
     /// A revision is asked for that is no longer kept.
     case compacted
     /// What the node itself is set up with cannot be used.
@@ -33,7 +35,7 @@ enum EtcdError: Error, Equatable, CustomStringConvertible {
         case .unreachable: true
         case .refused(let code, _, _):
             [Code.unknown, Code.deadlineExceeded, Code.internalError, Code.unavailable].contains(code)
-        case .tooLarge, .compacted, .settings: false
+        case .tooLarge, .tooMany, .compacted, .settings: false
         }
     }
 
@@ -41,7 +43,7 @@ enum EtcdError: Error, Equatable, CustomStringConvertible {
     var isTransient: Bool {
         switch self {
         case .refused(let code, _, _): isOfMember || code == Code.resourceExhausted
-        case .unreachable, .compacted, .tooLarge: true
+        case .unreachable, .compacted, .tooLarge, .tooMany: true
         case .settings: false
         }
     }
@@ -63,7 +65,7 @@ enum EtcdError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .tooLarge: true
         case .refused(Code.resourceExhausted, let message, _): message.contains("larger than max")
-        case .refused, .unreachable, .compacted, .settings: false
+        case .refused, .unreachable, .tooMany, .compacted, .settings: false
         }
     }
 
@@ -81,11 +83,6 @@ enum EtcdError: Error, Equatable, CustomStringConvertible {
         return .refused(code, "a text that repeats a secret", endpoint)
     }
 
-    /// What etcd said, by its code.
-    static func refusal(_ code: Int, _ message: String, _ endpoint: String) -> EtcdError {
-        code == Code.outOfRange && message.contains("compacted") ? .compacted : .refused(code, message, endpoint)
-    }
-
     /// The lease that was named has expired or was revoked.
     var isOfLease: Bool {
         guard case .refused(let code, let message, _) = self else { return false }
@@ -99,9 +96,17 @@ enum EtcdError: Error, Equatable, CustomStringConvertible {
             "etcd at \(endpoint) refuses the user: \(message); see username and passwordFile"
         case .refused(let code, let message, let endpoint): "etcd at \(endpoint) refuses: \(message) (code \(code))"
         case .tooLarge(let endpoint): "etcd at \(endpoint): an answer that is longer than any that is read"
+        case .tooMany:
+            "etcd has more below the prefix than \(LeaseTable.most) entries or \(EtcdClient.listLimit >> 20) MiB: see what writes "
+                + "there, and take it away"
         case .compacted: "etcd has compacted the revision that was asked for"
         case .settings(let text): text
         }
+    }
+
+    /// A foreign text, of one line and short.
+    static func printable(_ text: String) -> String {
+        String(text.unicodeScalars.prefix(200).map { (0x20...0x7e).contains($0.value) ? Character($0) : "?" })
     }
 
     /// What callers of the directory are told.

@@ -26,12 +26,6 @@ struct EtcdNumber: Codable, Sendable, Hashable {
     }
 }
 
-/// What every answer begins with.
-struct EtcdHeader: Decodable, Sendable, Equatable {
-    let cluster_id: String?
-    let revision: EtcdNumber?
-}
-
 /// A key and what it holds.
 struct EtcdEntry: Decodable, Sendable, Equatable {
     let key: Data
@@ -100,10 +94,14 @@ struct RangeRequest: Encodable, Sendable {
 }
 
 struct RangeReply: Decodable, Sendable {
-    let header: EtcdHeader?
+    struct Header: Decodable, Sendable {
+        /// Absent within a transaction's answer.
+        let cluster_id: String?
+        let revision: EtcdNumber
+    }
+    let header: Header
     let kvs: [EtcdEntry]?
     let more: Bool?
-    let count: EtcdNumber?
 }
 
 struct PutRequest: Encodable, Sendable {
@@ -132,6 +130,7 @@ struct Comparison: Encodable, Sendable {
     var version: EtcdNumber?
     var mod_revision: EtcdNumber?
     var lease: EtcdNumber?
+    var value: Data?
 
     /// No key of a range exists.
     static func isAbsent(_ range: EtcdRange) -> Comparison {
@@ -146,6 +145,11 @@ struct Comparison: Encodable, Sendable {
     /// Nobody has changed a key since; 0 for one that did not exist.
     static func isUnchanged(_ key: String, since revision: Int64) -> Comparison {
         Comparison(key: Data(key.utf8), target: "MOD", result: "EQUAL", mod_revision: EtcdNumber(revision))
+    }
+
+    /// A key has this value.
+    static func holds(_ key: String, _ value: String) -> Comparison {
+        Comparison(key: Data(key.utf8), target: "VALUE", result: "EQUAL", value: Data(value.utf8))
     }
 
     /// A key is attached to an etcd lease; 0 for none.
@@ -221,7 +225,12 @@ struct WatchReply: Decodable, Sendable {
 
         var isDeletion: Bool { type == "DELETE" }
     }
-    let header: EtcdHeader?
+    struct Header: Decodable, Sendable {
+        let cluster_id: String?
+        /// Absent where a watch ends because its revision is compacted.
+        let revision: EtcdNumber?
+    }
+    let header: Header?
     let created: Bool?
     let canceled: Bool?
     let cancel_reason: String?
@@ -244,4 +253,12 @@ struct EtcdRefusal: Decodable, Sendable {
     let code: Int?
     let grpc_code: Int?
     let message: String?
+
+    /// As it is thrown; nil where it is none of etcd's.
+    func error(at endpoint: String) -> EtcdError? {
+        guard let code = grpc_code ?? code else { return nil }
+        let message = EtcdError.printable(message ?? "")
+        if code == EtcdError.Code.outOfRange, message.contains("compacted") { return .compacted }
+        return .refused(code, message, endpoint)
+    }
 }

@@ -106,15 +106,8 @@ struct EtcdTransport: Sendable {
     // MARK: - Failures
 
     private static func refusal(_ endpoint: String, status: HTTPResponseStatus, answer: Data) -> EtcdError {
-        if let refusal = try? JSONDecoder().decode(EtcdRefusal.self, from: answer), let code = refusal.code {
-            return .refusal(code, printable(refusal.message ?? ""), endpoint)
-        }
+        if let error = (try? JSONDecoder().decode(EtcdRefusal.self, from: answer))?.error(at: endpoint) { return error }
         return .unreachable(endpoint, "it answers HTTP \(status.code), and not as etcd 3.4 or later does")
-    }
-
-    /// A foreign text, of one line and short.
-    static func printable(_ text: String) -> String {
-        String(text.unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) })
     }
 
     private static func failure(_ error: any Error, _ endpoint: String) -> any Error {
@@ -125,7 +118,7 @@ struct EtcdTransport: Sendable {
         case let error as HTTPClientError where error == .cancelled: CancellationError()
         case let error as HTTPClientError where error == .deadlineExceeded || error == .connectTimeout:
             EtcdError.unreachable(endpoint, "no answer within \(Int(patience)) s")
-        default: EtcdError.unreachable(endpoint, printable("\(error)"))
+        default: EtcdError.unreachable(endpoint, EtcdError.printable("\(error)"))
         }
     }
 

@@ -31,6 +31,8 @@ struct EtcdWatch: AsyncSequence, Sendable {
         fileprivate var lines = LineSplitter(limit: EtcdTransport.lineLimit)
         /// Events of a revision that comes in several lines.
         fileprivate var fragments: [WatchReply.Event] = []
+        /// Bytes of those lines.
+        fileprivate var pending = 0
 
         mutating func next() async throws -> Message? {
             do {
@@ -52,30 +54,33 @@ struct EtcdWatch: AsyncSequence, Sendable {
         }
 
         private mutating func read(_ line: ByteBuffer) throws -> Message? {
-            guard line.readableBytes > 0 else { return nil }
+            let length = line.readableBytes
+            guard length > 0 else { return nil }
             guard let streamed = try? JSONDecoder().decode(Streamed<WatchReply>.self, from: Data(buffer: line)) else {
                 throw EtcdError.unreachable(endpoint, "a line of the watch is not etcd's")
             }
-            if let error = streamed.error {
-                throw EtcdError.refused(
-                    error.grpc_code ?? error.code ?? EtcdError.Code.unknown,
-                    EtcdTransport.printable(error.message ?? ""),
-                    endpoint
-                )
+            if let refusal = streamed.error {
+                throw refusal.error(at: endpoint)
+                    ?? .unreachable(endpoint, "an error within the watch that is not etcd's")
             }
             guard let reply = streamed.result else { return nil }
             // The end of a watch whose revision is compacted comes without a revision of its own.
             if reply.canceled == true {
                 if reply.compact_revision != nil { throw EtcdError.compacted }
-                let reason = EtcdTransport.printable(reply.cancel_reason ?? "the watch was cancelled")
+                let reason = EtcdError.printable(reply.cancel_reason ?? "the watch was cancelled")
                 throw EtcdError.refused(EtcdError.Code.failedPrecondition, reason, endpoint)
             }
             guard let revision = reply.header?.revision?.value else { return nil }
             if reply.created == true { return .created(revision: revision, cluster: reply.header?.cluster_id ?? "") }
             guard let events = reply.events, !events.isEmpty else { return .progress(revision: revision) }
             fragments += events
+            pending += length
+            guard pending <= EtcdClient.listLimit else { throw EtcdError.tooLarge(endpoint) }
             guard reply.fragment != true else { return nil }
-            defer { fragments = [] }
+            defer {
+                fragments = []
+                pending = 0
+            }
             return .events(fragments, revision: revision)
         }
     }

@@ -94,7 +94,7 @@ actor LeaseFollower {
     private func take(_ error: EtcdError) async {
         switch error {
         case .compacted, .tooLarge: revision = nil
-        case .unreachable, .refused, .settings: break
+        case .unreachable, .refused, .tooMany, .settings: break
         }
         guard !isUnreachable, !isWatching else {
             // A watch that ended is taken up again at another member, and nobody need know unless that fails.

@@ -70,21 +70,15 @@ actor OwnLease {
     }
 
     private func write(_ value: String, _ record: String?) async throws {
-        if case .lost(let why) = state { throw DirectoryError(why + "; acquire a lease again") }
+        try demand()
         self.value = value
         self.record = record
         isUnsure = true
-        let reply: TransactionReply
-        do {
-            reply = try await client.transact(
-                [.exists(keys.lease(id)), .isAttached(keys.lease(id), to: etcdLease)],
-                success: writes(to: etcdLease),
-                failure: [.get(keys.lease(id))]
-            )
-        } catch let error as EtcdError where error.isOfLease {
-            try await restore()
-            return
-        }
+        let reply = try await client.transact(
+            [.exists(keys.lease(id)), .isAttached(keys.lease(id), to: etcdLease)],
+            success: writes(to: etcdLease),
+            failure: [.get(keys.lease(id))]
+        )
         if reply.succeeded == true {
             isUnsure = false
         } else if let entry = reply.entries.first {
@@ -92,6 +86,11 @@ actor OwnLease {
         } else {
             try await restore()
         }
+        try demand()
+    }
+
+    private func demand() throws(DirectoryError) {
+        if case .lost(let why) = state { throw DirectoryError(why + "; acquire a lease again") }
     }
 
     /// Keeps it alive where its time has come.
@@ -220,6 +219,11 @@ actor OwnLease {
     private func lose(_ why: String) async {
         state = .lost(why)
         // The record must not outlast the lease.
-        if etcdLease != 0 { try? await client.revokeLease(etcdLease) }
+        if etcdLease != 0 {
+            try? await client.revokeLease(etcdLease)
+        } else if let record {
+            let key = keys.record(id)
+            _ = try? await client.transact([.holds(key, record)], success: [.delete(key)])
+        }
     }
 }

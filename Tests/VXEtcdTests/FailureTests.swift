@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 import VXControl
 import VXWire
@@ -183,6 +184,52 @@ extension RealEtcd {
         try await until("it is lost") { await listener.lost.count == 1 }
         #expect(try await server.value(Self.subnets + lease.id) == Self.value("192.0.2.66"))
         await listener.stop()
+    }
+
+    @Test func acquiringWaitsForEtcdAndSaysSoOnce() async throws {
+        let server = try await EtcdServer()
+        try await server.ready()
+        server.kill(0)
+        let notices = Notices()
+        let directory = try EtcdDirectory(
+            EtcdConfiguration(endpoints: server.endpoints),
+            seconds: 60,
+            timing: Self.timing
+        ) { notices.add($0) }
+        let request = try Self.request("192.0.2.1", Self.pool("10.244.0.0/16"))
+        let acquiring = Task { try await directory.acquire(request) }
+        try await until("it says that it waits") { notices.all.count == 1 }
+        server.start(0)
+        let lease = try await acquiring.value
+        #expect(try await server.value(Self.subnets + lease.id) == Self.value("192.0.2.1"))
+        #expect(notices.all.count == 1 && notices.all[0].contains(server.endpoints[0]))
+    }
+
+    private final class Notices: Sendable {
+        private let texts = Mutex<[String]>([])
+        var all: [String] { texts.withLock(\.self) }
+        func add(_ text: String) { texts.withLock { $0.append(text) } }
+    }
+
+    @Test func acquisitionsThatAreCancelledLeaveNoEtcdLeaseWithoutKey() async throws {
+        let server = try await EtcdServer()
+        try await server.ready()
+        let pool = try Self.pool("10.244.0.0/16")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for n in 1...40 {
+                let request = try Self.request("192.0.2.\(n)", pool, record: "signed")
+                group.addTask {
+                    let acquiring = Task { try await Self.directory(server).acquire(request) }
+                    // Wherever it is by then.
+                    try await Task.sleep(for: .milliseconds(5 * n))
+                    acquiring.cancel()
+                    _ = await acquiring.result
+                }
+            }
+            try await group.waitForAll()
+        }
+        let keys = try await server.ctl("get", "--prefix", "--keys-only", Self.subnets).split(separator: "\n").count
+        #expect(try await Self.leaseCount(server) == keys)
     }
 
     // MARK: - Several members

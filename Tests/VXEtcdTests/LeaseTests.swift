@@ -136,6 +136,41 @@ extension RealEtcd {
         await listener.stop()
     }
 
+    @Test func aReservationThatIsDeletedTakesItsRecordWithIt() async throws {
+        let server = try await EtcdServer()
+        try await server.ready()
+        try await server.ctl("put", Self.subnets + "10.244.2.0-24", #"{"PublicIP":"192.0.2.1"}"#)
+        let directory = try Self.directory(server)
+        let lease = try await directory.acquire(Self.request("192.0.2.1", Self.pool("10.244.0.0/16"), record: "signed"))
+        let listener = Listener()
+        await listener.start(directory, lease)
+        try await until("it is told") { await listener.leases[lease.id]?.record == "signed" }
+        try await server.ctl("del", Self.subnets + lease.id)
+        try await until("it is lost") { await listener.lost.count == 1 }
+        try await until("nothing is left") { try await server.ctl("get", "--prefix", "--keys-only", "/").isEmpty }
+        await listener.stop()
+    }
+
+    @Test func anOverlayOfIPv6AloneHasKeysAsFlannelWritesThem() async throws {
+        let server = try await EtcdServer()
+        try await server.ready()
+        let pool = try FlannelNetworkConfiguration(
+            parsing:
+                #"{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:42::/56","Backend":{"Type":"vxlan"}}"#
+        ).pool
+        func request(_ address: String) throws -> LeaseRequest {
+            var request = try Self.request("192.0.2.1", pool, earlier: ["fd00:42:0:7::/64"])
+            request.lease.publicIP = nil
+            request.lease.publicIPv6 = IPv6Address(address)
+            return request
+        }
+        let directory = try Self.directory(server)
+        let lease = try await directory.acquire(request("2001:db8::1"))
+        #expect(lease.id == "0.0.0.0-0&fd00:42:0:7::-64" && lease.subnet == nil)
+        #expect(try await Self.directory(server).acquire(request("2001:db8::1")) == lease)
+        #expect(try await Self.directory(server).acquire(request("2001:db8::2")).subnetV6 != lease.subnetV6)
+    }
+
     @Test func aLeaseThatIsMadeAReservationGoesOn() async throws {
         let server = try await EtcdServer()
         try await server.ready()

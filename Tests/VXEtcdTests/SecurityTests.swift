@@ -164,19 +164,18 @@ extension RealEtcd {
     // MARK: - Bad data
 
     @Test func hostileDataIsNamedAndTheRestWorks() async throws {
-        let server = try await EtcdServer()
+        let server = try await EtcdServer(options: ["--max-request-bytes", "33554432"])
         try await server.ready()
-        let big = server.directory.appendingPathComponent("big").path
-        try String(repeating: "x", count: 1 << 20).write(toFile: big, atomically: false, encoding: .utf8)
-        func putBig(_ key: String) async throws {
-            let (code, output) = await EtcdServer.run(
-                "sh",
-                ["-c", #"etcdctl --endpoints "$1" put "$2" < "$3""#, "sh", server.endpoints[0], key, big]
-            )
-            #expect(code == 0, "\(output)")
+        func putBig(_ key: String, megabytes: Int = 1) async throws {
+            let file = server.directory.appendingPathComponent("body").path
+            let value = Data(repeating: 0x78, count: megabytes << 20).base64EncodedString()
+            let body = #"{"key":"\#(Data(key.utf8).base64EncodedString())","value":"\#(value)"}"#
+            try body.write(toFile: file, atomically: false, encoding: .utf8)
+            #expect(await Self.post(server, "/v3/kv/put", "@" + file, token: nil).contains("revision"))
         }
         // Before, so that the list has to cope; more in one page than an answer may be long.
         for n in 10..<30 { try await putBig(Self.subnets + "10.244.\(n).0-24") }
+        try await putBig(Self.subnets + "10.244.20.0-24", megabytes: 10)
         try await server.ctl("put", Self.subnets + "10.244.40.0-24", "not JSON")
         try await server.ctl("put", Self.subnets + "10.244.41.0-24\u{202e}", Self.value("192.0.2.41"))
         try await server.ctl("put", Self.subnets + "10.244.42.0-24", #"{"PublicIP":7}"#)
@@ -210,6 +209,12 @@ extension RealEtcd {
                 )
         )
         #expect(await listener.snapshots == 1)
+        // One that no line may be as long as: listed again, without it.
+        try await putBig(Self.subnets + "10.244.53.0-24", megabytes: 10)
+        try await server.ctl("put", Self.subnets + "10.244.54.0-24", Self.value("192.0.2.54"))
+        try await until("the one behind it is told") { await listener.leases["10.244.54.0-24"] != nil }
+        #expect(await listener.events.contains(.unreadable("10.244.53.0-24", why: "a value of more than 16384 bytes")))
+        #expect(await listener.snapshots == 2)
         #expect(await listener.reachability.isEmpty)
         await listener.stop()
     }

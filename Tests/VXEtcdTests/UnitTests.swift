@@ -95,7 +95,7 @@ import VXWire
         var clock = LeaseClock(seconds: 86400, now: 0, using: &random)
         var now = clock.next
         var pauses: [Double] = []
-        while now < clock.end {
+        while now < 86400 {
             clock.failed(now: now, using: &random)
             pauses.append(clock.next - now)
             now = clock.next
@@ -103,7 +103,7 @@ import VXWire
         #expect(pauses[0] <= 1 && pauses.allSatisfy { $0 > 0 && $0 <= 60 })
         #expect(pauses.count > 900)
         clock.renewed(seconds: 86400, now: now, using: &random)
-        #expect(clock.next >= now + 21600 && clock.end == now + 86400)
+        #expect(clock.next >= now + 21600 && clock.next <= now + 28800)
         clock.failed(now: now, using: &random)
         #expect(clock.next <= now + 1)
     }
@@ -113,7 +113,7 @@ import VXWire
         var clock = LeaseClock(seconds: 2, now: 0, using: &random)
         var attempts = 0
         var now = clock.next
-        while now < clock.end {
+        while now < 2 {
             attempts += 1
             clock.failed(now: now, using: &random)
             now = clock.next
