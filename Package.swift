@@ -16,6 +16,7 @@ let package = Package(
     name: "vxseal",
     products: [
         .executable(name: "vxseal", targets: ["vxseal"]),
+        .executable(name: "vxseal-cni", targets: ["vxseal-cni"]),
         // For Benchmarks/Micro alone; its interface is not promised to anybody.
         .library(name: "VXPacketPath", targets: ["VXWire", "VXCrypto", "VXDataPlane"]),
     ],
@@ -140,6 +141,8 @@ let package = Package(
             ]
         ),
         .executableTarget(name: "vxseal", dependencies: ["VXCommands"]),
+        .target(name: "VXCNI", dependencies: ["VXWire", "VXLinux", "VXNetlink"]),
+        .executableTarget(name: "vxseal-cni", dependencies: ["VXCNI"]),
 
         .testTarget(name: "VXWireTests", dependencies: ["VXWire"]),
         .testTarget(
@@ -211,6 +214,7 @@ let package = Package(
             name: "VXDoctorTests",
             dependencies: ["VXDoctor", "VXConfig", "VXControlSocket", "VXCrypto", "VXWire"]
         ),
+        .testTarget(name: "VXCNITests", dependencies: ["VXCNI", "VXWire"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

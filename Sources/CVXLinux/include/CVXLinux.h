@@ -44,6 +44,8 @@ static inline int vx_peer_process(int fd) {
 
 // posix_spawn(3) of glibc 2.34; declared only with _GNU_SOURCE.
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+int setns(int, int);
+int memfd_create(const char *, unsigned int);
 
 int recvmmsg(int, struct mmsghdr *, unsigned int, int, struct timespec *);
 int sendmmsg(int, struct mmsghdr *, unsigned int, int);
