@@ -12,6 +12,12 @@ let hasIPSecMB = ["/usr/include", "/usr/local/include"].contains {
     FileManager.default.fileExists(atPath: $0 + "/intel-ipsec-mb.h")
 }
 
+// The CNI plugin is copied to hosts with another C library: releases of it are static where the toolchain can, which
+// the Makefile finds out.
+let staticPlugin: [LinkerSetting] =
+    Context.environment["VXSEAL_STATIC_PLUGIN"] == "1"
+    ? [.unsafeFlags(["-static-executable"], .when(configuration: .release))] : []
+
 let package = Package(
     name: "vxseal",
     products: [
@@ -142,7 +148,7 @@ let package = Package(
         ),
         .executableTarget(name: "vxseal", dependencies: ["VXCommands"]),
         .target(name: "VXCNI", dependencies: ["VXWire", "VXLinux", "VXNetlink"]),
-        .executableTarget(name: "vxseal-cni", dependencies: ["VXCNI"]),
+        .executableTarget(name: "vxseal-cni", dependencies: ["VXCNI"], linkerSettings: staticPlugin),
 
         .testTarget(name: "VXWireTests", dependencies: ["VXWire"]),
         .testTarget(
@@ -214,7 +220,7 @@ let package = Package(
             name: "VXDoctorTests",
             dependencies: ["VXDoctor", "VXConfig", "VXControlSocket", "VXCrypto", "VXWire"]
         ),
-        .testTarget(name: "VXCNITests", dependencies: ["VXCNI", "VXWire"]),
+        .testTarget(name: "VXCNITests", dependencies: ["VXCNI", "VXNetlink", "VXWire"]),
         .testTarget(name: "VXConfigTests", dependencies: ["VXConfig", "VXCrypto", "VXWire"]),
         .testTarget(name: "IntegrationTests", resources: [.copy("Scripts")]),
     ],

@@ -159,10 +159,11 @@ struct PodNetwork: ~Copyable {
 
     private func prepareInside(_ plan: AttachmentPlan) throws {
         let interface = plan.attachment.interface
+        // Whatever family: another pod's advertisement would make it the router.
+        try Setting.setIfThere("ipv6/conf/\(interface)/accept_ra", to: 0)
         if plan.addresses.contains(where: \.address.isIPv6) {
             try Setting.set("ipv6/conf/\(interface)/disable_ipv6", to: 0)
-            // Addresses are given, not found; without the wait for duplicates of the link-local one they work at once.
-            try Setting.set("ipv6/conf/\(interface)/accept_ra", to: 0)
+            // Addresses are given, not found: nobody waits for duplicates, of the link-local one either.
             try Setting.set("ipv6/conf/\(interface)/accept_dad", to: 0)
             try Setting.set("ipv6/conf/\(interface)/ndisc_notify", to: 1)
         }
@@ -206,24 +207,26 @@ struct PodNetwork: ~Copyable {
     static func detach(_ attachment: Attachment, namespace: String?) throws(CNIError) {
         do {
             let node = try NetworkConfigurator()
-            try removePair(attachment.hostInterface, node)
-            // One that the record does not explain: from before the plugin was changed.
+            if try removePair(attachment.hostInterface, node) { return }
+            // The device that another plugin made, before this one took its place.
             guard let namespace, let pod = try? NetworkNamespace(path: namespace),
                 try !NetworkNamespace.current().isSame(as: pod)
             else { return }
             let inside: NetworkConfigurator
             // A path that is left over when the container is gone is an ordinary file.
             do { inside = try pod.run { try NetworkConfigurator() } } catch { return }
-            try removePair(attachment.interface, inside)
+            _ = try removePair(attachment.interface, inside)
         } catch { throw Self.error(error, "the devices of container \(attachment.containerID) can't be removed") }
     }
 
-    private static func removePair(_ name: String, _ configurator: borrowing NetworkConfigurator) throws {
-        guard configurator.link(name)?.kind == "veth" else { return }
+    /// - Returns: whether there was one.
+    private static func removePair(_ name: String, _ configurator: borrowing NetworkConfigurator) throws -> Bool {
+        guard configurator.link(name)?.kind == "veth" else { return false }
         do { try configurator.remove(name) } catch {
             // The kernel removes both ends when the namespace of one goes.
             if configurator.link(name) != nil { throw error }
         }
+        return true
     }
 
     /// The attachments of a network that devices outside tell of.

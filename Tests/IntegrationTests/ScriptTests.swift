@@ -153,6 +153,31 @@ import Testing
     )
     func openVSwitch() async throws { try await play("openvswitch") }
 
+    /// Debian's place for them.
+    private static let hasReferencePlugins = ["bridge", "host-local", "portmap"].allSatisfy {
+        FileManager.default.isExecutableFile(atPath: "/usr/lib/cni/" + $0)
+    }
+
+    @Test(
+        "the CNI plugin, with the CNI project's own plugins",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(
+            if: hasReferencePlugins && has("nft") && has("iptables"),
+            "containernetworking-plugins, nftables or iptables is missing: Tools/install-dependencies --interop"
+        )
+    )
+    func cni() async throws { try await play("cni") }
+
+    @Test(
+        "the CNI plugin, called by containerd",
+        .enabled(if: entrance != nil && getuid() == 0, "containers want root's network namespaces"),
+        .enabled(
+            if: hasReferencePlugins && has("containerd") && has("busybox"),
+            "containerd, busybox-static or containernetworking-plugins is missing: Tools/install-dependencies --interop"
+        )
+    )
+    func containers() async throws { try await play("containers") }
+
     @Test(
         "killed before every step of a rotation",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
