@@ -169,16 +169,6 @@ import Testing
     func cni() async throws { try await play("cni") }
 
     @Test(
-        "the CNI plugin, called by containerd",
-        .enabled(if: entrance != nil && getuid() == 0, "containers want root's network namespaces"),
-        .enabled(
-            if: hasReferencePlugins && has("containerd") && has("busybox"),
-            "containerd, busybox-static or containernetworking-plugins is missing: Tools/install-dependencies --interop"
-        )
-    )
-    func containers() async throws { try await play("containers") }
-
-    @Test(
         "killed before every step of a rotation",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         .enabled(if: mayTrace, "this machine permits no tracing of processes, or strace is missing")

@@ -55,6 +55,9 @@ nothing_left() {
 # with_result MEMBERS: the configuration with the last result
 with_result() { conf ",\"prevResult\":$(cat "$work/result")$*"; }
 
+# shows TEXT COMMAND...: a pipe to `grep -q` would end the command before it has told all
+shows() { [[ "$("${@:2}")" = *"$1"* ]]; }
+
 # VERSION
 cni VERSION x '{"cniVersion":"0.4.0"}'
 [ "$(value '" ".join(r["supportedVersions"])') $(value 'r["cniVersion"]')" = "0.3.1 0.4.0 1.0.0 1.1.0 0.4.0" ] || fail "VERSION: $(cat "$work/out")"
@@ -69,7 +72,7 @@ for mode in bridge routed; do
         pod p1; pod p2
         must ADD p1; cp "$work/out" "$work/result"
         must ADD p2; cp "$work/out" "$work/second"
-        ip -n p1 link show eth0 | grep -q "mtu 1414" || fail "the MTU: $(ip -n p1 link show eth0)"
+        shows "mtu 1414" ip -n p1 link show eth0 || fail "the MTU: $(ip -n p1 link show eth0)"
         for address in $(value '" ".join(i["address"] for i in r["ips"])' "$work/second"); do
             address=${address%/*}
             pinged p1 "$address"
@@ -77,12 +80,12 @@ for mode in bridge routed; do
         done
         if [ $mode = bridge ]; then
             for gateway in $(value '" ".join(i["gateway"] for i in r["ips"])' "$work/result"); do pinged p1 "$gateway"; done
-            bridge -d link | grep -q "hairpin on" || fail "no hairpin: $(bridge -d link)"
+            shows "hairpin on" bridge -d link || fail "no hairpin: $(bridge -d link)"
         elif [ $family != 4 ]; then
             pinged p1 fe80::1%eth0
         fi
         # At once, without a wait for duplicates; and no advertisement is believed.
-        [ $family != 4 ] && ip -n p1 addr show eth0 | grep -q tentative && fail "a tentative address: $(ip -n p1 addr show eth0)"
+        [ $family != 4 ] && shows tentative ip -n p1 addr show eth0 && fail "a tentative address: $(ip -n p1 addr show eth0)"
         host=$(value '[i["name"] for i in r["interfaces"] if i["name"].startswith("veth")][0]' "$work/result")
         [ "$(cat "/proc/sys/net/ipv6/conf/$host/accept_ra")$(ip netns exec p1 cat /proc/sys/net/ipv6/conf/eth0/accept_ra)" = 00 ] ||
             fail "router advertisements are believed"
@@ -254,9 +257,9 @@ ip link del cni0
 must ADD p1; must DEL p1
 sed -i 's/10.244.3.1/10.244.4.1/; s/1414/1400/' /run/flannel/subnet.env
 must ADD p1
-ip addr show cni0 | grep -q "inet 10.244.4.1/24" || fail "the bridge has not the new subnet: $(ip addr show cni0)"
-ip addr show cni0 | grep -q "10.244.3.1" && fail "the bridge has the old subnet still"
-ip link show cni0 | grep -q "mtu 1400" || fail "the bridge's MTU"
+shows "inet 10.244.4.1/24" ip addr show cni0 || fail "the bridge has not the new subnet: $(ip addr show cni0)"
+shows 10.244.3.1 ip addr show cni0 && fail "the bridge has the old subnet still"
+shows "mtu 1400" ip link show cni0 || fail "the bridge's MTU"
 must DEL p1
 no_pod p1
 subnet 46

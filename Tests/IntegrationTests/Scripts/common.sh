@@ -6,7 +6,7 @@ mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
 children=()
 declare -A daemons
-trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done; rm -rf "$work"' EXIT
+trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done; rm -rf --one-file-system "$work"' EXIT
 trap 'exit 1' TERM INT
 
 fail() { echo "FAILED: $*" >&2; tail -n 20 "$work"/*.log >&2 2>/dev/null || true; exit 1; }
