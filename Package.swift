@@ -199,6 +199,34 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]
         ),
+        // A Kubernetes API for tests and, as a program, for scripts.
+        .target(
+            name: "KubernetesStandIn",
+            dependencies: [
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            path: "Tests/KubernetesStandIn"
+        ),
+        .executableTarget(
+            name: "kube-api-stand-in",
+            dependencies: ["KubernetesStandIn"],
+            path: "Tools/kube-api-stand-in"
+        ),
+        .testTarget(
+            name: "VXKubernetesTests",
+            dependencies: [
+                "VXKubernetes", "KubernetesStandIn", "VXControl", "VXWire",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Yams", package: "Yams"),
+            ]
+        ),
         .testTarget(name: "SimulationTests", dependencies: ["VXHandshake", "VXDataPlane", "VXCrypto", "VXWire"]),
         .testTarget(name: "VXLinuxTests", dependencies: ["VXLinux", "VXWire"]),
         .testTarget(name: "VXRuntimeTests", dependencies: ["VXRuntime", "VXLinux", "VXWire"]),
