@@ -57,6 +57,16 @@ public indirect enum JSON: Sendable, Equatable, Codable {
         }
     }
 
+    /// A member of a list's element; nil where there is none. Setting it where there is no such element does nothing.
+    public subscript(index: Int, name: String) -> JSON? {
+        get { list.flatMap { $0.indices.contains(index) ? $0[index][name] : nil } }
+        set {
+            guard var elements = list, elements.indices.contains(index) else { return }
+            elements[index][name] = newValue
+            self = .list(elements)
+        }
+    }
+
     /// An object's members.
     public var members: [String: JSON]? { if case .object(let object) = self { object } else { nil } }
     /// A text.

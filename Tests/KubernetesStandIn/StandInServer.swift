@@ -121,7 +121,7 @@ public struct StandInServer: Sendable {
         )
         switch (verb, target.name) {
         case ("list", _): return try await list(target)
-        case ("watch", _): return try await watch(target)
+        case ("watch", _): return try await watch(request.body, target)
         case ("get", let name?) where target.subresource == nil:
             return try Self.response(try await cluster.get(target.resource, name))
         case ("patch", let name?): return try await patch(request, target, name)
@@ -153,7 +153,7 @@ public struct StandInServer: Sendable {
         )
     }
 
-    private func watch(_ target: Target) async throws -> Response {
+    private func watch(_ inbound: RequestBody, _ target: Target) async throws -> Response {
         let query = try Self.checked(
             target,
             ["watch", "allowWatchBookmarks", "resourceVersion", "timeoutSeconds", "fieldSelector"]
@@ -172,17 +172,14 @@ public struct StandInServer: Sendable {
             await cluster.endWatch(id)
         }
         return Self.stream { write in
-            do {
+            defer { timer.cancel() }
+            try await inbound.consumeWithInboundCloseHandler { _ in
                 // What tells the client that the watch has begun.
                 try await write(Data())
                 for try await line in lines { try await write(line) }
-            } catch {
-                timer.cancel()
-                await cluster.endWatch(id)
-                throw error
+            } onInboundClosed: {
+                Task { await cluster.endWatch(id) }
             }
-            timer.cancel()
-            await cluster.endWatch(id)
         }
     }
 
