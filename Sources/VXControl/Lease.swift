@@ -43,6 +43,16 @@ public struct Lease: Sendable, Hashable {
     public var record: String?
     /// A subnet that somebody keeps free: there is no node behind it.
     public var isReservation: Bool
+    /// More subnets and single addresses of the node, of either family. A longer one may lie within another node's: Calico gives
+    /// a node several blocks, and lends addresses of one node's block to another.
+    public var extraSubnets: [IPPrefix]
+    /// What the node's device for IPv4 packets is called in its own network: the next hop of routes to its subnets. Nil where it
+    /// is the first address of `subnet`, as flannel's is.
+    public var vtep: IPv4Address?
+    /// The same of IPv6.
+    public var vtepV6: IPv6Address?
+    /// The node is on this node's own link, and packets for its pods go there without VXLAN.
+    public var isDirect: Bool
 
     /// From its parts.
     public init(
@@ -56,7 +66,11 @@ public struct Lease: Sendable, Hashable {
         backend: BackendData? = nil,
         backendV6: BackendData? = nil,
         record: String? = nil,
-        isReservation: Bool = false
+        isReservation: Bool = false,
+        extraSubnets: [IPPrefix] = [],
+        vtep: IPv4Address? = nil,
+        vtepV6: IPv6Address? = nil,
+        isDirect: Bool = false
     ) {
         self.id = id
         self.node = node
@@ -69,6 +83,10 @@ public struct Lease: Sendable, Hashable {
         self.backendV6 = backendV6
         self.record = record
         self.isReservation = isReservation
+        self.extraSubnets = extraSubnets
+        self.vtep = vtep
+        self.vtepV6 = vtepV6
+        self.isDirect = isDirect
     }
 
     /// Both subnets, IPv4 first.

@@ -1,6 +1,6 @@
 import Foundation
 import NIOSSL
-import VXWire
+import VXControl
 
 /// Where the API is, and as whom it is asked.
 struct APIAccess: Sendable, Equatable {
@@ -43,6 +43,16 @@ struct APIAccess: Sendable, Equatable {
         self.token = token
         self.certificate = certificate
         self.key = key
+    }
+
+    /// By a kubeconfig, or the service account.
+    static func configured(_ configuration: KubernetesConfiguration) throws(DirectoryError) -> APIAccess {
+        do throws(KubernetesError) {
+            guard let path = configuration.kubeconfig else { return try inCluster() }
+            return try Kubeconfig.access(path: path)
+        } catch {
+            throw error.directoryError
+        }
     }
 
     /// The service account of the pod that this process runs in.

@@ -1,3 +1,6 @@
+import Foundation
+import VXControl
+
 /// How `KubernetesDirectory` is told where to look.
 public struct KubernetesConfiguration: Sendable, Equatable {
     /// flannel's own prefix of annotations (`--kube-annotation-prefix`).
@@ -23,5 +26,19 @@ public struct KubernetesConfiguration: Sendable, Equatable {
         self.kubeconfig = kubeconfig
         self.netConf = netConf
         self.annotationPrefix = annotationPrefix
+    }
+
+    private static let largestFile = 1 << 20
+
+    /// The text of net-conf.json.
+    func readNetConf() throws(DirectoryError) -> String {
+        guard let data = FileManager.default.contents(atPath: netConf), data.count <= Self.largestFile,
+            let text = String(data: data, encoding: .utf8)
+        else {
+            throw DirectoryError(
+                "\(netConf) cannot be read; it is the overlay's net-conf.json, which the ConfigMap brings into the pod"
+            )
+        }
+        return text
     }
 }

@@ -1,12 +1,9 @@
-import Foundation
 public import VXControl
 import VXWire
 
 /// The directory of peers in the Kubernetes API, in flannel's own annotations of the nodes: nodes with flannel and nodes with
 /// vxseal see each other's leases. Pod subnets are those that the cluster has assigned.
 public actor KubernetesDirectory: PeerDirectory {
-    private static let largestFile = 1 << 20
-
     private let configuration: KubernetesConfiguration
     private let client: KubernetesClient
     private let annotations: NodeAnnotations
@@ -22,16 +19,7 @@ public actor KubernetesDirectory: PeerDirectory {
         _ configuration: KubernetesConfiguration,
         notice: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(DirectoryError) {
-        let access: APIAccess
-        do throws(KubernetesError) {
-            if let path = configuration.kubeconfig {
-                access = try Kubeconfig.access(path: path)
-            } else {
-                access = try APIAccess.inCluster()
-            }
-        } catch {
-            throw error.directoryError
-        }
+        let access = try APIAccess.configured(configuration)
         try self.init(configuration, access: access, timing: KubernetesClient.Timing(), notice: notice)
     }
 
@@ -55,15 +43,7 @@ public actor KubernetesDirectory: PeerDirectory {
     // MARK: - PeerDirectory
 
     public func networkConfiguration() async throws -> String {
-        let path = configuration.netConf
-        guard let data = FileManager.default.contents(atPath: path), data.count <= Self.largestFile,
-            let text = String(data: data, encoding: .utf8)
-        else {
-            throw DirectoryError(
-                "\(path) cannot be read; it is the overlay's net-conf.json, which the ConfigMap brings into the pod"
-            )
-        }
-        return text
+        try configuration.readNetConf()
     }
 
     public func acquire(_ request: LeaseRequest) async throws -> Lease {
