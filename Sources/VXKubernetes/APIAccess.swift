@@ -76,8 +76,8 @@ struct APIAccess: Sendable, Equatable {
         )
     }
 
-    // The kubelet replaces the token of a pod every hour or so, and the authority's certificates when they are renewed: all
-    // are read anew for each call, of which there are few.
+    // The kubelet replaces the token of a pod every hour or so, and the authority's certificates when they are renewed:
+    // all are read anew for each call, of which there are few.
 
     /// The header that says who asks; nil where a certificate does.
     func authorization() throws(KubernetesError) -> String? {

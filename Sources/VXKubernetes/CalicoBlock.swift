@@ -1,7 +1,8 @@
 import VXControl
 import VXWire
 
-/// A block of addresses that Calico gives to a node (libcalico-go/lib/backend/model/block.go), as much of it as routes need.
+/// A block of addresses that Calico gives to a node (libcalico-go/lib/backend/model/block.go), as much of it as routes
+/// need.
 struct CalicoBlock: APIObject {
     static let resource = APIResource(group: "crd.projectcalico.org", version: "v1", plural: "ipamblocks")
     /// Addresses in the largest block that Calico makes: /20, or /116.

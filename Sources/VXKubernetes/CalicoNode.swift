@@ -1,8 +1,8 @@
 import Crypto
 import VXWire
 
-/// A node of Calico's VXLAN, by the annotations that Calico keeps on the node's object where Kubernetes is its datastore
-/// (libcalico-go/lib/backend/k8s/resources/node.go).
+/// A node of Calico's VXLAN, by the annotations that Calico keeps on the node's object where Kubernetes is its
+/// datastore (libcalico-go/lib/backend/k8s/resources/node.go).
 struct CalicoNode: Sendable, Equatable {
     static let prefix = "projectcalico.org/"
     private static let tunnel = prefix + "IPv4VXLANTunnelAddr"
@@ -70,8 +70,8 @@ struct CalicoNode: Sendable, Equatable {
         return IPPrefix(address: address, length: address.isIPv6 ? 128 : 32)
     }
 
-    /// The MAC address of a device for which none is written: 66, and the first five bytes of SHA-1 of the node's name, for IPv6
-    /// with `-v6` behind it (felix/calc/vxlan_resolver.go).
+    /// The MAC address of a device for which none is written: 66, and the first five bytes of SHA-1 of the node's name,
+    /// for IPv6 with `-v6` behind it (felix/calc/vxlan_resolver.go).
     static func derivedMAC(node: String, isIPv6: Bool) -> MACAddress {
         let digest = Insecure.SHA1.hash(data: Array((isIPv6 ? node + "-v6" : node).utf8))
         return MACAddress(digest.prefix(5).reduce(0x66) { $0 << 8 | UInt64($1) })

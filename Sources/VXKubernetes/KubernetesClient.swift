@@ -11,8 +11,8 @@ struct KubernetesClient: Sendable {
     struct Timing: Sendable {
         /// Seconds for a whole answer, and for a watch to begin. The API itself gives up after 60.
         var patience = 30.0
-        /// Seconds that a watch is asked to last, drawn between this and twice as long, so that those of a cluster do not end
-        /// as one. Clients in Go take the same.
+        /// Seconds that a watch is asked to last, drawn between this and twice as long, so that those of a cluster do
+        /// not end as one. Clients in Go take the same.
         var watch = 300
         /// Objects in a page.
         var page = 250

@@ -1,8 +1,8 @@
 public import VXControl
 import VXWire
 
-/// The directory of peers in the Kubernetes API, in flannel's own annotations of the nodes: nodes with flannel and nodes with
-/// vxseal see each other's leases. Pod subnets are those that the cluster has assigned.
+/// The directory of peers in the Kubernetes API, in flannel's own annotations of the nodes: nodes with flannel and
+/// nodes with vxseal see each other's leases. Pod subnets are those that the cluster has assigned.
 public actor KubernetesDirectory: PeerDirectory {
     private let configuration: KubernetesConfiguration
     private let client: KubernetesClient

@@ -103,11 +103,13 @@ struct NodeAnnotations: Sendable {
         return result
     }
 
-    /// What has to be written, one after the other, so that a node's object says what the lease says; nothing where it does.
+    /// What has to be written, one after the other, so that a node's object says what the lease says; nothing where it
+    /// does.
     ///
-    /// Mostly that is one change. But nodes of flannel with both families take notice only of an update that changes both
-    /// (flannel, pkg/subnet/kube/kube.go, `handleUpdateLeaseEvent`). Where one alone has changed, both are first written with a
-    /// space in the JSON, which means the same, and then as flannel writes them: flannel's own restart reads no other form.
+    /// Mostly that is one change. But nodes of flannel with both families take notice only of an update that changes
+    /// both (flannel, pkg/subnet/kube/kube.go, `handleUpdateLeaseEvent`). Where one alone has changed, both are first
+    /// written with a space in the JSON, which means the same, and then as flannel writes them: flannel's own restart
+    /// reads no other form.
     func changes(of node: NodeObject, to lease: Lease) -> [NodeChange] {
         let wanted = annotations(of: lease)
         var difference: [String: String?] = [:]

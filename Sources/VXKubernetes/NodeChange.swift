@@ -1,7 +1,7 @@
 import Foundation
 
-/// A change of a node's object, written by one PATCH of `nodes/NAME/status`: the subresource takes annotations too, and the
-/// right to it alone is needed.
+/// A change of a node's object, written by one PATCH of `nodes/NAME/status`: the subresource takes annotations too, and
+/// the right to it alone is needed.
 struct NodeChange: Sendable, Equatable {
     /// What becomes of the condition `NetworkUnavailable`.
     enum Condition: Sendable, Equatable {

@@ -12,8 +12,8 @@ enum ResourceNews<Object: APIObject>: Sendable, Equatable {
     case reachable
 }
 
-/// Follows a resource: a list in pages, then a watch from the list's version, which is taken up again where it ended, for as
-/// long as the API keeps what has happened since. It is told what came, and says what is to be done next.
+/// Follows a resource: a list in pages, then a watch from the list's version, which is taken up again where it ended,
+/// for as long as the API keeps what has happened since. It is told what came, and says what is to be done next.
 struct ResourceWatch<Object: APIObject>: Sendable {
     /// What is to be done.
     enum Step: Sendable, Equatable {

@@ -1,7 +1,7 @@
 public import Foundation
 
-/// The objects of a cluster as the Kubernetes API keeps them: each change has a version, changes are kept for those who watch
-/// until they are compacted. What is not implemented is refused, never passed over.
+/// The objects of a cluster as the Kubernetes API keeps them: each change has a version, changes are kept for those who
+/// watch until they are compacted. What is not implemented is refused, never passed over.
 public actor StandInCluster {
     /// A refusal, as the API words it.
     struct Refusal: Error {

@@ -1,7 +1,7 @@
 import Foundation
 
-/// The little of Helm's language that the chart uses: values, quoted values, and conditions on lines of their own. All else is
-/// an error, so that the chart stays what this can render as Helm does.
+/// The little of Helm's language that the chart uses: values, quoted values, and conditions on lines of their own. All
+/// else is an error, so that the chart stays what this can render as Helm does.
 struct ChartTemplate {
     struct Failure: Error {
         let line: String

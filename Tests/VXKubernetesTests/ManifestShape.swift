@@ -1,5 +1,5 @@
-/// What may stand in a manifest: the fields of the kinds that Deploy/kubernetes uses, written from Kubernetes' API reference
-/// (v1.31), and nothing else.
+/// What may stand in a manifest: the fields of the kinds that Deploy/kubernetes uses, written from Kubernetes' API
+/// reference (v1.31), and nothing else.
 indirect enum ManifestShape: Sendable {
     case text
     case number

@@ -149,8 +149,8 @@ struct NodeTests {
         #expect(removal.first?.annotations["vxseal.io/peer"] == .some(nil))
     }
 
-    /// flannel's own test of whether an update is to be taken notice of (pkg/subnet/kube/kube.go, `handleUpdateLeaseEvent`), with
-    /// both families enabled.
+    /// flannel's own test of whether an update is to be taken notice of (pkg/subnet/kube/kube.go,
+    /// `handleUpdateLeaseEvent`), with both families enabled.
     private static func flannelNotices(_ old: NodeObject, _ new: NodeObject) -> Bool {
         func same(_ names: String...) -> Bool {
             names.allSatisfy { old.annotations[prefix + $0] == new.annotations[prefix + $0] }

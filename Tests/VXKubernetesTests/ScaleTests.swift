@@ -8,7 +8,8 @@ import VXWire
 
 /// A cluster of the size that Kubernetes is made for.
 struct ScaleTests {
-    /// Every kubelet updates its node every few seconds. None of that is news, nor kept, and one that is is not lost among it.
+    /// Every kubelet updates its node every few seconds. None of that is news, nor kept, and one that is is not lost
+    /// among it.
     @Test func heartbeatsOf5000NodesAreNoNews() async throws {
         let cluster = await cluster(nodes: 1...5000)
         try await StandInServer(cluster).serve { port in

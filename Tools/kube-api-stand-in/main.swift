@@ -1,8 +1,8 @@
 import Foundation
 import KubernetesStandIn
 
-// A stand-in of the Kubernetes API for scripts: kube-api-stand-in ADDRESS PORT [TOKEN]. It has no nodes; who has the token may
-// create them as with the API. It prints its port when it is ready, and goes on until it is ended.
+// A stand-in of the Kubernetes API for scripts: kube-api-stand-in ADDRESS PORT [TOKEN]. It has no nodes; who has the
+// token may create them as with the API. It prints its port when it is ready, and goes on until it is ended.
 let arguments = CommandLine.arguments
 guard (3...4).contains(arguments.count), let port = Int(arguments[2]) else {
     FileHandle.standardError.write(Data("usage: kube-api-stand-in ADDRESS PORT [TOKEN]\n".utf8))
