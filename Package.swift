@@ -77,7 +77,7 @@ let package = Package(
         .target(
             name: "VXEtcd",
             dependencies: [
-                "VXWire", "VXControl",
+                "VXWire", "VXConfig", "VXControl",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
@@ -145,6 +145,7 @@ let package = Package(
             name: "VXAgent",
             dependencies: [
                 "VXWire", "VXCrypto", "VXLinux", "VXNetlink", "VXConfig", "VXControl", "VXControlSocket", "VXDaemon",
+                "VXEtcd", "VXKubernetes",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -193,7 +194,7 @@ let package = Package(
         .testTarget(
             name: "VXEtcdTests",
             dependencies: [
-                "VXEtcd", "VXControl", "VXWire",
+                "VXEtcd", "VXControl", "VXConfig", "VXWire",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -221,7 +222,7 @@ let package = Package(
         .testTarget(
             name: "VXKubernetesTests",
             dependencies: [
-                "VXKubernetes", "KubernetesStandIn", "VXControl", "VXWire",
+                "VXKubernetes", "KubernetesStandIn", "VXControl", "VXConfig", "VXWire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Yams", package: "Yams"),

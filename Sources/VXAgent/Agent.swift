@@ -6,6 +6,8 @@ public import VXConfig
 import VXControl
 import VXControlSocket
 import VXDaemon
+import VXEtcd
+import VXKubernetes
 import VXLinux
 import VXNetlink
 import VXWire
@@ -205,9 +207,11 @@ public struct Agent: Sendable {
     }
 
     private func makeDirectory() throws -> any PeerDirectory {
+        let notice: @Sendable (String) -> Void = { [logger] in logger.notice("the directory: \($0)") }
         switch configuration.directory {
         case .file(let folder): return FileDirectory(folder: folder)
-        case .etcd, .kubernetes: throw Failure(description: "not yet")
+        case .etcd(let settings): return try EtcdDirectory(settings, notice: notice)
+        case .kubernetes(let settings): return try KubernetesDirectory(settings, notice: notice)
         }
     }
 

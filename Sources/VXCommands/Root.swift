@@ -12,7 +12,8 @@ public struct Root: AsyncParsableCommand {
         subcommands: [
             GenerateKey.self, PublicKeyCommand.self, GeneratePresharedKey.self, Check.self, Up.self, Reload.self,
             Status.self, Top.self, Peers.self, FDB.self, Ping.self, Trace.self, Capture.self, Firewall.self,
-            Doctor.self, Rotate.self, AgentCommand.self, Migrate.self, RosterCommand.self, Demo.self, DemoTraffic.self,
+            Doctor.self, Rotate.self, AgentCommand.self, Migrate.self, RosterCommand.self, InstallCNI.self,
+            Demo.self, DemoTraffic.self,
         ]
     )
 

@@ -8,9 +8,9 @@ public struct AgentConfiguration: Sendable {
         /// A file that somebody writes.
         case file(String)
         /// etcd, as flannel uses it.
-        case etcd(Etcd)
+        case etcd(EtcdConfiguration)
         /// The Kubernetes API.
-        case kubernetes(Kubernetes)
+        case kubernetes(KubernetesConfiguration)
 
         /// What the configuration calls it.
         public var name: String {
@@ -20,34 +20,6 @@ public struct AgentConfiguration: Sendable {
             case .kubernetes: "kubernetes"
             }
         }
-    }
-
-    /// How etcd is reached.
-    public struct Etcd: Sendable, Equatable {
-        /// URLs, tried one after the other.
-        public var endpoints: [String]
-        /// What its keys begin with.
-        public var prefix: String
-        /// Who signs the servers' certificates, in PEM.
-        public var caFile: String?
-        /// This client's certificate, in PEM.
-        public var certificateFile: String?
-        /// Its private key, in PEM.
-        public var keyFile: String?
-        /// The user.
-        public var username: String?
-        /// The user's password.
-        public var passwordFile: String?
-    }
-
-    /// How the Kubernetes API is reached.
-    public struct Kubernetes: Sendable, Equatable {
-        /// A kubeconfig; nil for the service account of the pod.
-        public var kubeconfig: String?
-        /// flannel's net-conf.json.
-        public var netConf: String
-        /// What flannel's annotations begin with.
-        public var annotationPrefix: String
     }
 
     /// Whose records are believed.

@@ -11,7 +11,7 @@ struct AgentReader {
         for field in ["networks", "peers"] where reader.value(field) != nil {
             problems.add(reader.value(field), "an agent's \(field) come from the directory", "remove it, or use: vxseal up")
         }
-        let directory = directory(reader)
+        let directory = directory(reader, node: node?.node ?? "")
         let seal = reader.parsed("seal", "write off, prefer or require") { text in
             ["off", "prefer", "require"].contains(text) ? text : nil
         }
@@ -39,7 +39,7 @@ struct AgentReader {
         )
     }
 
-    private func directory(_ outer: MappingReader) -> AgentConfiguration.Directory? {
+    private func directory(_ outer: MappingReader, node: String) -> AgentConfiguration.Directory? {
         guard let item = outer.value("directory") else {
             problems.add(outer.node, "directory is missing", "say where nodes find each other: `directory: {type: etcd}`")
             return nil
@@ -50,10 +50,11 @@ struct AgentReader {
         case "etcd": return .etcd(etcd(reader))
         case "kubernetes":
             return .kubernetes(
-                AgentConfiguration.Kubernetes(
+                KubernetesConfiguration(
+                    node: node,
                     kubeconfig: reader.text("kubeconfig").map(resolve),
-                    netConf: reader.text("netConf").map(resolve) ?? "/etc/kube-flannel/net-conf.json",
-                    annotationPrefix: reader.text("annotationPrefix") ?? "flannel.alpha.coreos.com"
+                    netConf: reader.text("netConf").map(resolve) ?? KubernetesConfiguration.usualNetConf,
+                    annotationPrefix: reader.text("annotationPrefix") ?? KubernetesConfiguration.flannelPrefix
                 )
             )
         case "file":
@@ -65,16 +66,16 @@ struct AgentReader {
         }
     }
 
-    private func etcd(_ reader: MappingReader) -> AgentConfiguration.Etcd {
+    private func etcd(_ reader: MappingReader) -> EtcdConfiguration {
         let endpoints = reader.parsedItems("endpoints", "write URLs: http://127.0.0.1:2379") { text in
             text.hasPrefix("http://") || text.hasPrefix("https://") ? text : nil
         }
         let prefix = reader.parsed("prefix", "begin it with a slash") { text in
             text.hasPrefix("/") && text.utf8.count > 1 ? text : nil
         }
-        let etcd = AgentConfiguration.Etcd(
+        let etcd = EtcdConfiguration(
             endpoints: endpoints.isEmpty ? ["http://127.0.0.1:2379"] : endpoints,
-            prefix: prefix.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? "/coreos.com/network",
+            prefix: prefix.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? EtcdConfiguration.defaultPrefix,
             caFile: reader.text("caFile").map(resolve),
             certificateFile: reader.text("certificateFile").map(resolve),
             keyFile: reader.text("keyFile").map(resolve),

@@ -1,4 +1,5 @@
 import Foundation
+import VXConfig
 
 /// Speaks to a cluster of etcd by the JSON gateway of its API v3: asks one member, and the others where that fails. Everything
 /// that it asks for may be asked twice, for it is not known what became of a request without an answer.

@@ -1,4 +1,5 @@
 import Foundation
+public import VXConfig
 public import VXControl
 import VXWire
 

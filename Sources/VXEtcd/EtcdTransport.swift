@@ -4,6 +4,7 @@ import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1
 import NIOSSL
+import VXConfig
 
 /// One HTTP exchange with one member of etcd, within bounds of size and time.
 struct EtcdTransport: Sendable {

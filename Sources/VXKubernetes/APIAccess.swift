@@ -1,5 +1,6 @@
 import Foundation
 import NIOSSL
+import VXConfig
 import VXControl
 
 /// Where the API is, and as whom it is asked.

@@ -1,3 +1,4 @@
+public import VXConfig
 public import VXControl
 import VXWire
 

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import VXConfig
 import VXControl
 import VXWire
 

@@ -2,6 +2,7 @@ import Foundation
 import KubernetesStandIn
 import Synchronization
 import Testing
+import VXConfig
 import VXControl
 import VXWire
 

@@ -115,7 +115,7 @@ struct ViewTests {
 
     @Test func everyFragmentIsOne() throws {
         for (field, isFragment) in [("4000", false), ("8000", false), ("2000", true), ("0001", true), ("2001", true)] {
-            let bytes = Sample.ipv4[..<6] + hex(field) + Sample.ipv4[8...] + Sample.udp
+            let bytes = Array(Sample.ipv4[..<6]) + hex(field) + Array(Sample.ipv4[8...]) + Sample.udp
             guard let packet = IPv4Packet(bytes.span.bytes) else { throw NotAccepted() }
             #expect(packet.isFragment == isFragment)
         }
