@@ -107,18 +107,25 @@ public struct Agent: Sendable {
             logger.warning("net-conf.json has a field that nobody reads", metadata: ["field": "\(field)"])
         }
         let seal = Self.policy(configured: configuration.seal.flatMap(SealPolicy.init(rawValue:)), network: network.backend.seal)
+        let former = try? remembered?.own.lease(named: node.node)
+        let settings = try await ask("settings", else: former.map { _ in NodeSettings() }) {
+            try await directory.settings()
+        }
+        var configuration = configuration
+        configuration.publicIP = configuration.publicIP ?? settings.localIP
+        configuration.publicIPv6 = configuration.publicIPv6 ?? settings.localIPv6
         let underlay = try Underlay(configuration, wantsV4: network.pool.v4 != nil, wantsV6: network.pool.v6 != nil)
         let own = OwnLease(
             configuration: node,
             network: network,
             seal: seal,
             mac: try node.deviceAddress(vni: network.backend.vni),
-            signer: try memory.signingKey()
+            signer: try memory.signingKey(),
+            settings: settings
         )
         guard let keys = NodeKeys(keyFile: node.privateKeyFile) else {
             throw Failure(description: "\(node.privateKeyFile) cannot be read")
         }
-        let former = try? remembered?.own.lease(named: node.node)
         let request = LeaseRequest(
             node: node.node,
             pool: network.pool,

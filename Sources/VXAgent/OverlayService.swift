@@ -14,6 +14,8 @@ actor OverlayService: Service {
 
     /// Changes that come within this time are followed at once.
     private static let gathering = Duration.milliseconds(100)
+    /// A lease that was held for so long is no bone of contention.
+    private static let steady = Duration.seconds(300)
 
     init(agent: Agent) {
         self.agent = agent
@@ -96,7 +98,11 @@ actor OverlayService: Service {
         _ overlay: Overlay,
         _ wake: AsyncStream<Void>.Continuation
     ) async throws {
+        // Two nodes that take a lease from each other do so ever more seldom.
+        var losing = Backoff()
+        var random = SystemRandomNumberGenerator()
         while true {
+            let begin = ContinuousClock.now
             let (losses, loss) = AsyncStream.makeStream(of: Void.self)
             let lease = await overlay.lease
             try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -111,6 +117,8 @@ actor OverlayService: Service {
                 tasks.cancelAll()
             }
             try Task.checkCancellation()
+            if ContinuousClock.now - begin > Self.steady { losing.reset() }
+            try await Task.sleep(for: .seconds(losing.pause(using: &random)))
             var request = request
             request.earlier = lease.subnets
             var backoff = Backoff()
@@ -121,7 +129,6 @@ actor OverlayService: Service {
                 } catch {
                     try Task.checkCancellation()
                     await overlay.fault("lease", "no lease: \(error)")
-                    var random = SystemRandomNumberGenerator()
                     try await Task.sleep(for: .seconds(backoff.pause(using: &random)))
                 }
             }

@@ -11,17 +11,21 @@ struct OwnLease: Sendable {
     let seal: SealPolicy
     let mac: MACAddress
     let signer: SigningKeyPair
+    /// What the operator has set for this node.
+    let settings: NodeSettings
 
     /// What is asked for, before the directory has said which subnets it is.
     func request(underlay: Underlay) -> Lease {
         let data = BackendData(vni: Int(network.backend.vni.rawValue), mac: mac)
-        return Lease(
-            id: "",
-            subnet: nil,
-            publicIP: underlay.publicIP,
-            publicIPv6: underlay.publicIPv6,
-            backend: network.pool.v4 == nil ? nil : data,
-            backendV6: network.pool.v6 == nil ? nil : data
+        return settings.overwriting(
+            Lease(
+                id: "",
+                subnet: nil,
+                publicIP: underlay.publicIP,
+                publicIPv6: underlay.publicIPv6,
+                backend: network.pool.v4 == nil ? nil : data,
+                backendV6: network.pool.v6 == nil ? nil : data
+            )
         )
     }
 
@@ -44,7 +48,7 @@ struct OwnLease: Sendable {
         complete.subnet = lease.subnet
         complete.subnetV6 = lease.subnetV6
         guard seal != .off else { return complete }
-        let addresses: [IPAddress] = [underlay.publicIP.map(IPAddress.v4), underlay.publicIPv6.map(IPAddress.v6)]
+        let addresses: [IPAddress] = [complete.publicIP.map(IPAddress.v4), complete.publicIPv6.map(IPAddress.v6)]
             .compactMap(\.self)
         var record = SealRecord(
             node: configuration.node,

@@ -32,7 +32,7 @@ public struct LeaseKey: Sendable, Hashable, CustomStringConvertible {
 
     private static func prefix(_ text: Substring) -> IPPrefix? {
         guard let dash = text.lastIndex(of: "-"), !text.contains("/") else { return nil }
-        return IPPrefix(text[..<dash] + "/" + text[text.index(after: dash)...])
+        return IPPrefix("\(text[..<dash])/\(text[text.index(after: dash)...])")
     }
 
     /// The key as flannel writes it.

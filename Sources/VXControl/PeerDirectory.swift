@@ -23,8 +23,16 @@ public protocol PeerDirectory: Sendable {
     /// - Throws: `CancellationError` alone.
     func run(_ lease: Lease, tell: @escaping @Sendable (DirectoryEvent) async -> Void) async throws
 
+    /// What the operator has set for this node in the directory; nothing where a directory has no such settings.
+    func settings() async throws -> NodeSettings
+
     /// Gives the own lease back, for a node that leaves for good.
     func release(_ lease: Lease) async throws
+}
+
+extension PeerDirectory {
+    /// Nothing.
+    public func settings() async throws -> NodeSettings { NodeSettings() }
 }
 
 /// What a node asks for.

@@ -28,9 +28,8 @@ import Testing
         let message = Array("hello: error=a\nb publicKey=k=".utf8)
         let rest = "\nPRIORITY=4\nSYSLOG_IDENTIFIER=vxseal\nVXSEAL_ERROR\n"
         let value: [UInt8] = [3, 0, 0, 0, 0, 0, 0, 0] + Array("a\nb\nVXSEAL_PUBLIC_KEY=k=\n".utf8)
-        #expect(
-            datagram == head + [UInt8(message.count), 0, 0, 0, 0, 0, 0, 0] + message + Array(rest.utf8) + value
-        )
+        let length: [UInt8] = [UInt8(message.count), 0, 0, 0, 0, 0, 0, 0]
+        #expect(datagram == head + length + message + Array(rest.utf8) + value)
     }
 
     @Test("field names of the journal")
