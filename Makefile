@@ -1,6 +1,6 @@
 # vxseal: `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build release demo test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint deb deb-check json-fields pictures clean
+.PHONY: help dependencies build release demo demo-kubernetes test simulation models bench bench-smoke check-micro micro scale networks flood rotations hotcheck fuzz-replay format lint deb deb-check json-fields pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,10 @@ release: dependencies ## optimised build; the packet path is checked by @_noLock
 
 demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their own, on this machine
 	.build/release/vxseal demo
+
+demo-kubernetes: release ## a cluster in namespaces of its own: etcd, vxseal and flannel nodes, pods by vxseal-cni
+	@Tools/install-dependencies --interop
+	Tools/demo-kubernetes
 
 test: build ## unit, property, vector and integration tests; VARIANTS=all: these with every offload off and each cipher too
 	VXSEAL_TEST_VARIANTS=$(VARIANTS) swift test --skip-build

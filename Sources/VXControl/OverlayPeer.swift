@@ -32,6 +32,27 @@ public struct OverlayPeer: Sendable, Hashable {
     /// Nil for a node of flannel.
     public var sealed: Sealed?
 
+    /// From its parts.
+    public init(
+        id: String,
+        name: String,
+        subnet: IPPrefix?,
+        subnetV6: IPPrefix? = nil,
+        mac: MACAddress?,
+        macV6: MACAddress? = nil,
+        publicIP: IPv4Address?,
+        publicIPv6: IPv6Address? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.subnet = subnet
+        self.subnetV6 = subnetV6
+        self.mac = mac
+        self.macV6 = macV6
+        self.publicIP = publicIP
+        self.publicIPv6 = publicIPv6
+    }
+
     /// Its underlay addresses.
     public var addresses: [IPAddress] { [publicIP.map(IPAddress.v4), publicIPv6.map(IPAddress.v6)].compactMap(\.self) }
     /// Its subnets.

@@ -10,9 +10,11 @@ import Testing
     ]
     /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
     /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
-    /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes.
+    /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes;
+    /// `agent` is about who is a peer.
     static let otherScripts = [
-        "reload", "inspect", "migration", "networks", "multicast", "wait", "devices", "startup", "demo", "firewall",
+        "reload", "inspect", "migration", "networks", "agent", "multicast", "wait", "devices", "startup", "demo",
+        "firewall",
     ]
     /// About the process and whoever started it.
     static let serviceScripts = ["doctor", "service", "logs", "sandbox", "user", "clients", "metrics"]
@@ -131,6 +133,23 @@ import Testing
         .enabled(if: has("tshark"), "tshark is missing: Tools/install-dependencies --interop")
     )
     func interop() async throws { try await play("interop") }
+
+    @Test(
+        "from flannel to sealed, with etcd",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(if: has("etcd") && has("etcdctl"), "etcd is missing: Tools/install-dependencies --interop")
+    )
+    func overlay() async throws { try await play("overlay") }
+
+    @Test(
+        "a cluster with pods: make demo-kubernetes",
+        .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
+        .enabled(
+            if: has("etcd") && has("etcdctl") && FileManager.default.fileExists(atPath: "/usr/lib/cni/host-local"),
+            "etcd or the CNI plugins are missing: Tools/install-dependencies --interop"
+        )
+    )
+    func cluster() async throws { try await play("cluster") }
 
     @Test(
         "metrics, as Prometheus reads them",

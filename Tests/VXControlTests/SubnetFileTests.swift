@@ -1,4 +1,5 @@
 import Testing
+import VXConfig
 import VXWire
 
 @testable import VXControl

@@ -1,6 +1,7 @@
 import Foundation
 import KubernetesStandIn
 import Testing
+import VXConfig
 import VXControl
 import VXWire
 
