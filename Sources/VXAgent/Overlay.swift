@@ -139,13 +139,13 @@ actor Overlay {
         table.own.publicKeys = keys.all
         // What claims ours, or does not any more, is found by looking at all again.
         table.replace(trust: table.trust, pins: table.pins)
+        writeSubnetFile()
         do {
             try await directory.publish(lease)
             faults["publish"] = nil
         } catch {
-            faults["publish"] = "this node's lease cannot be published: \(error)"
+            fault("publish", "this node's lease cannot be published: \(error)")
         }
-        writeSubnetFile()
     }
 
     /// Looks whether key files or the underlay have changed.
