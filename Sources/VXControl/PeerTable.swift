@@ -136,6 +136,7 @@ public struct PeerTable: Sendable {
         reservations[lease.id] = nil
         if lease.isReservation, lease.backend == nil, lease.backendV6 == nil {
             drop(lease.id)
+            refusals[lease.id] = nil
             reservations[lease.id] = lease.subnets
             return
         }
@@ -155,7 +156,6 @@ public struct PeerTable: Sendable {
 
     private mutating func drop(_ id: String) {
         peers[id] = nil
-        refusals[id] = nil
         claims.release(id)
     }
 

@@ -136,7 +136,7 @@ struct ManifestTests {
 
     @Test(arguments: [
         "{{ .Values.nothing }}", "{{ .Release.Name }}", "{{ include \"x\" . }}", "{{- range .Values.image }}", "{{- end }}",
-        "{{- if .Values.image }}\n{{- end }}", "{{- if .Values.podMonitor }}", "x: {{.Values.image}}", "x: }}",
+        "{{- if .Values.image }}\n{{- end }}", "{{- if .Values.podMonitor }}", "x: {{.Values.image}}",
     ]) func rendererRefusesWhatItDoesNotKnow(text: String) throws {
         let template = ChartTemplate(values: ["image": "a", "podMonitor": true])
         #expect(throws: ChartTemplate.Failure.self) { try template.render(text) }
