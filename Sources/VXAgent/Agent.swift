@@ -59,7 +59,9 @@ public struct Agent: Sendable {
         }
         let socket = Self.socket(beside: node.adminSocket)
         if UnixSocket.listener(on: socket) != nil {
-            throw Failure(description: "an agent answers on \(socket) already; stop it first, or choose another adminSocket")
+            throw Failure(
+                description: "an agent answers on \(socket) already; stop it first, or choose another adminSocket"
+            )
         }
         unlink(socket)
         let http = HTTPThread()
@@ -96,7 +98,9 @@ public struct Agent: Sendable {
         let memory = AgentMemory(stateDirectory: node.stateDirectory)
         let remembered = memory.overlay
         let directory = try makeDirectory()
-        let text = try await ask("net-conf.json", else: remembered?.network) { try await directory.networkConfiguration() }
+        let text = try await ask("net-conf.json", else: remembered?.network) {
+            try await directory.networkConfiguration()
+        }
         let network: FlannelNetworkConfiguration
         do {
             network = try FlannelNetworkConfiguration(parsing: text)
@@ -106,7 +110,10 @@ public struct Agent: Sendable {
         for field in network.unknownFields {
             logger.warning("net-conf.json has a field that nobody reads", metadata: ["field": "\(field)"])
         }
-        let seal = Self.policy(configured: configuration.seal.flatMap(SealPolicy.init(rawValue:)), network: network.backend.seal)
+        let seal = Self.policy(
+            configured: configuration.seal.flatMap(SealPolicy.init(rawValue:)),
+            network: network.backend.seal
+        )
         let former = try? remembered?.own.lease(named: node.node)
         let settings = try await ask("settings", else: former.map { _ in NodeSettings() }) {
             try await directory.settings()
@@ -194,7 +201,11 @@ public struct Agent: Sendable {
             }
             defer { limit?.cancel() }
             do {
-                return try await withTaskCancellationHandler { try await attempt.value } onCancel: { attempt.cancel() }
+                return try await withTaskCancellationHandler {
+                    try await attempt.value
+                } onCancel: {
+                    attempt.cancel()
+                }
             } catch let error as DirectoryError where !error.isTransient {
                 throw Failure(description: "the directory has not given \(what): \(error)")
             } catch {

@@ -60,7 +60,9 @@ struct AgentMemory: Sendable {
     }
 
     func keep(_ pins: [String: PeerTable.Pin]) throws {
-        let lines = pins.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.signer) \($0.value.sequence) \($0.value.id)\n" }
+        let lines = pins.sorted { $0.key < $1.key }.map {
+            "\($0.key) \($0.value.signer) \($0.value.sequence) \($0.value.id)\n"
+        }
         try DurableFile.replace(pinsFile, with: Array(lines.joined().utf8), mode: 0o600)
     }
 
@@ -72,7 +74,8 @@ struct AgentMemory: Sendable {
             let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
             guard let key = SigningKeyPair(base64: text) else {
                 throw Failure(
-                    description: "\(signingKeyFile) holds no key; restore it from a backup: other nodes may have pinned it"
+                    description:
+                        "\(signingKeyFile) holds no key; restore it from a backup: other nodes may have pinned it"
                 )
             }
             return key

@@ -18,7 +18,10 @@ struct FileDirectory: PeerDirectory {
 
     func networkConfiguration() async throws -> String {
         guard let text = Self.read(folder + "/net-conf.json") else {
-            throw DirectoryError("\(folder)/net-conf.json cannot be read; write flannel's net-conf.json there", isTransient: true)
+            throw DirectoryError(
+                "\(folder)/net-conf.json cannot be read; write flannel's net-conf.json there",
+                isTransient: true
+            )
         }
         return text
     }
@@ -40,7 +43,9 @@ struct FileDirectory: PeerDirectory {
         for (subnet, family) in [(lease.subnet, request.pool.v4), (lease.subnetV6, request.pool.v6)] {
             guard let subnet else { continue }
             guard let family, family.network.contains(subnet.address), subnet.length >= family.network.length else {
-                throw DirectoryError("the subnet \(subnet) of \(path) is outside the overlay's network; correct one of them")
+                throw DirectoryError(
+                    "the subnet \(subnet) of \(path) is outside the overlay's network; correct one of them"
+                )
             }
         }
         guard !lease.subnets.isEmpty else { throw DirectoryError("\(path) has no subnets; add them") }
@@ -121,7 +126,8 @@ struct FileDirectory: PeerDirectory {
     }
 
     private static func read(_ path: String) -> String? {
-        guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int, size <= largestFile else {
+        guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int, size <= largestFile
+        else {
             return nil
         }
         return FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) }

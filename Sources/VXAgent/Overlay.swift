@@ -66,7 +66,8 @@ actor Overlay {
         keptPins = trust == .directory ? [:] : try basis.memory.pins()
         routes = KernelRoutes(
             device: basis.device,
-            refused: basis.seal == .off ? [] : [basis.network.pool.v4, basis.network.pool.v6].compactMap { $0?.network }
+            refused: basis.seal == .off
+                ? [] : [basis.network.pool.v4, basis.network.pool.v6].compactMap { $0?.network }
         )
         table = PeerTable(
             own: .init(node: basis.configuration.node.node, lease: lease, publicKeys: keys.all),
@@ -121,7 +122,11 @@ actor Overlay {
     private func report() {
         for (id, refusal) in table.refusals where refusals[id] != refusal {
             let level: Logger.Level = refusal.isSuspicious ? .warning : .info
-            logger.log(level: level, "an entry of the directory is no peer", metadata: ["id": "\(id)", "why": "\(refusal)"])
+            logger.log(
+                level: level,
+                "an entry of the directory is no peer",
+                metadata: ["id": "\(id)", "why": "\(refusal)"]
+            )
         }
         refusals = table.refusals
     }

@@ -20,7 +20,8 @@ struct OverlayRules: Sendable {
                 let outcome = ChildProcess.run("nft", ["-f", "-"], input: script)
                 let problem: String? =
                     switch outcome?.code {
-                    case nil: "nft is missing, and with it the rules of masquerade; install it: apt-get install nftables"
+                    case nil:
+                        "nft is missing, and with it the rules of masquerade; install it: apt-get install nftables"
                     case 0: nil
                     default: "nft refuses the overlay's rules: \(outcome?.complaint ?? "")"
                     }

@@ -38,21 +38,27 @@ struct Underlay: Sendable, Equatable {
         publicIP =
             configuration.publicIP
             ?? (wantsV4
-                ? own.lazy.compactMap { if case .v4(let address) = $0.address, !$0.address.isLinkLocal { address } else { nil } }
-                    .first : nil)
+                ? own.lazy.compactMap {
+                    if case .v4(let address) = $0.address, !$0.address.isLinkLocal { address } else { nil }
+                }
+                .first : nil)
         publicIPv6 =
             configuration.publicIPv6
             ?? (wantsV6
-                ? own.lazy.compactMap { if case .v6(let address) = $0.address, !$0.address.isLinkLocal { address } else { nil } }
-                    .first : nil)
+                ? own.lazy.compactMap {
+                    if case .v6(let address) = $0.address, !$0.address.isLinkLocal { address } else { nil }
+                }
+                .first : nil)
         guard publicIP != nil || publicIPv6 != nil else {
             throw Failure(
-                description: "the interface \(link.name) has no address for the underlay; give it one, or write publicIP"
+                description:
+                    "the interface \(link.name) has no address for the underlay; give it one, or write publicIP"
             )
         }
         if wantsV4, publicIP == nil {
             throw Failure(
-                description: "the overlay has IPv4 and the interface \(link.name) no IPv4 address; give it one, or write publicIP"
+                description:
+                    "the overlay has IPv4 and the interface \(link.name) no IPv4 address; give it one, or write publicIP"
             )
         }
         if wantsV6, publicIPv6 == nil {
@@ -75,7 +81,9 @@ struct Underlay: Sendable, Equatable {
             }
             return link.index
         }
-        let settled = [configuration.publicIP.map(IPAddress.v4), configuration.publicIPv6.map(IPAddress.v6)].compactMap(\.self)
+        let settled = [configuration.publicIP.map(IPAddress.v4), configuration.publicIPv6.map(IPAddress.v6)].compactMap(
+            \.self
+        )
         if let found = addresses.first(where: { settled.contains($0.prefix.address) }) { return found.index }
         if let device = try netlink.defaultDevice(isIPv6: false) { return device }
         guard let device = try netlink.defaultDevice(isIPv6: true) else {

@@ -36,7 +36,9 @@ struct AddressPlugin {
     ///   - attachment: whose; nil for commands about none.
     ///   - request: the configuration.
     /// - Returns: what it wrote.
-    func run(_ command: Request.Command, _ attachment: Attachment?, _ request: [String: JSON]) throws(CNIError) -> [UInt8] {
+    func run(_ command: Request.Command, _ attachment: Attachment?, _ request: [String: JSON]) throws(CNIError)
+        -> [UInt8]
+    {
         do {
             return try runOnce(command, attachment, request)
         } catch {
@@ -52,7 +54,11 @@ struct AddressPlugin {
 
     /// The versions that both know.
     func versions(_ request: [String: JSON]) throws(CNIError) -> [CNIVersion] {
-        let output = try runOnce(.version, nil, ["cniVersion": request["cniVersion"] ?? .text(CNIVersion.latest.rawValue)])
+        let output = try runOnce(
+            .version,
+            nil,
+            ["cniVersion": request["cniVersion"] ?? .text(CNIVersion.latest.rawValue)]
+        )
         let told = JSON(parsing: output)?["supportedVersions"]?.list ?? []
         return told.compactMap { $0.text.flatMap { CNIVersion(rawValue: $0) } }
     }

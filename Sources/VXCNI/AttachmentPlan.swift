@@ -51,7 +51,11 @@ package struct AttachmentPlan: Equatable, Sendable {
         answer: AttachmentResult
     ) throws(CNIError) {
         guard let first = answer.addresses.first else {
-            throw CNIError(.addressPlugin, "the address plugin gave no address", "ipam of network \(configuration.name)")
+            throw CNIError(
+                .addressPlugin,
+                "the address plugin gave no address",
+                "ipam of network \(configuration.name)"
+            )
         }
         self.attachment = attachment
         network = configuration.name

@@ -77,10 +77,14 @@ package struct AttachmentResult: Equatable, Sendable {
             if let interface, !interfaces.isEmpty, !interfaces.indices.contains(interface) {
                 throw unusable("\(prefix) is of interface \(interface), which is not there")
             }
-            addresses.append(Address(prefix: prefix, gateway: try Self.gateway(entry["gateway"], whose), interface: interface))
+            addresses.append(
+                Address(prefix: prefix, gateway: try Self.gateway(entry["gateway"], whose), interface: interface)
+            )
         }
         for entry in json["routes"]?.list ?? [] {
-            guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }) else { throw unusable("a route is none") }
+            guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }) else {
+                throw unusable("a route is none")
+            }
             for field in ["mtu", "advmss", "priority", "table", "scope"] {
                 guard let value = entry[field], value != .null else { continue }
                 throw CNIError(.unsupportedField, "\(whose): \(field) of the route to \(destination) is not supported")
@@ -92,7 +96,9 @@ package struct AttachmentResult: Equatable, Sendable {
 
     private static func gateway(_ value: JSON?, _ whose: String) throws(CNIError) -> IPAddress? {
         guard let text = value?.text, !text.isEmpty else { return nil }
-        guard let gateway = IPAddress(text) else { throw CNIError(.undecodable, "\(whose): the gateway \(text) is no address") }
+        guard let gateway = IPAddress(text) else {
+            throw CNIError(.undecodable, "\(whose): the gateway \(text) is no address")
+        }
         return gateway
     }
 

@@ -14,7 +14,11 @@ extension Plugin {
         let (attachment, namespace) = try attachment()
         try configuration.refuseUnsupported()
         if configuration.previous != nil {
-            throw CNIError(.invalidConfiguration, "vxseal-cni is not the first plugin of the list", "take prevResult away")
+            throw CNIError(
+                .invalidConfiguration,
+                "vxseal-cni is not the first plugin of the list",
+                "take prevResult away"
+            )
         }
         let subnet = try subnet(missing: .tryLater)
         let addressRequest = AddressRequest.configuration(configuration, subnet: subnet)

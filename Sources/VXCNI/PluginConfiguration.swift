@@ -44,7 +44,8 @@ package struct PluginConfiguration: Equatable, Sendable {
     package var object: [String: JSON]
 
     private static let known: Set<String> = [
-        "cniVersion", "name", "type", "subnetFile", "dataDir", "mode", "bridge", "hairpinMode", "isDefaultGateway", "ipMasq",
+        "cniVersion", "name", "type", "subnetFile", "dataDir", "mode", "bridge", "hairpinMode", "isDefaultGateway",
+        "ipMasq",
         "mtu", "ipam", "dns", "prevResult", "args", "capabilities", "runtimeConfig", "disableCheck", "disableGC",
     ]
 
@@ -65,7 +66,10 @@ package struct PluginConfiguration: Equatable, Sendable {
         version = try Self.version(of: object)
         name = try Self.text("name", of: object) ?? ""
         guard Attachment.isIdentifier(name) else {
-            throw Self.invalid("name", "the network's name begins with a letter or digit, and has letters, digits, _ . - behind")
+            throw Self.invalid(
+                "name",
+                "the network's name begins with a letter or digit, and has letters, digits, _ . - behind"
+            )
         }
         subnetFile = try Self.text("subnetFile", of: object) ?? "/run/flannel/subnet.env"
         dataDirectory = try Self.text("dataDir", of: object) ?? "/var/lib/cni/vxseal"
@@ -79,7 +83,10 @@ package struct PluginConfiguration: Equatable, Sendable {
         self.mode = mode
         bridge = try Self.text("bridge", of: object) ?? "cni0"
         guard (try? Attachment(containerID: "x", interface: bridge)) != nil else {
-            throw Self.invalid("bridge", "\(bridge) is no name for a device: at most 15 bytes, no slash, colon or space")
+            throw Self.invalid(
+                "bridge",
+                "\(bridge) is no name for a device: at most 15 bytes, no slash, colon or space"
+            )
         }
         isHairpin = try Self.flag("hairpinMode", of: object) ?? true
         isDefaultGateway = try Self.flag("isDefaultGateway", of: object) ?? true

@@ -111,7 +111,9 @@ struct PodNetwork: ~Copyable {
             try node.makeBridge(bridge.name, address: bridge.mac, alias: Self.bridgeAlias)
             try Setting.setIfThere("ipv6/conf/\(bridge.name)/accept_ra", to: 0)
         }
-        guard let link = node.link(bridge.name) else { throw CNIError(.network, "the bridge \(bridge.name) is gone again") }
+        guard let link = node.link(bridge.name) else {
+            throw CNIError(.network, "the bridge \(bridge.name) is gone again")
+        }
         let isOurs = link.alias == Self.bridgeAlias
         if isOurs, link.mtu != mtu { try node.change(bridge.name, mtu: mtu) }
         if !link.isUp { try node.change(bridge.name, isUp: true) }

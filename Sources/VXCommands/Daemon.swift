@@ -54,9 +54,12 @@ struct Check: ParsableCommand {
 
     func run() throws {
         if agent {
-            print(try ConfigurationOptions.wording { () throws(ConfigurationProblems) in
-                try options.loader.loadAgent(path: options.file)
-            }.yaml, terminator: "")
+            print(
+                try ConfigurationOptions.wording { () throws(ConfigurationProblems) in
+                    try options.loader.loadAgent(path: options.file)
+                }.yaml,
+                terminator: ""
+            )
         } else {
             print(try options.load().yaml, terminator: "")
         }

@@ -83,7 +83,8 @@ struct MigrationReport {
             return "next: run vxseal with `seal: prefer` on \(plain.prefix(5).joined(separator: ", "))"
                 + (plain.count > 5 ? " and \(plain.count - 5) more" : "")
         case "prefer": return "next: all nodes are sealed; write `seal: require` on every node to close the door"
-        default: return hidden > 0 ? "next: \(hidden) nodes are not sealed, and not reached" : "done: everything is sealed"
+        default:
+            return hidden > 0 ? "next: \(hidden) nodes are not sealed, and not reached" : "done: everything is sealed"
         }
     }
 

@@ -37,7 +37,8 @@ struct RosterGenerateKey: ParsableCommand {
 struct RosterPublicKey: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pubkey",
-        abstract: "Print the public half of a signing key: the operator's, or a node's signing.key in its stateDirectory."
+        abstract:
+            "Print the public half of a signing key: the operator's, or a node's signing.key in its stateDirectory."
     )
 
     @Argument(help: "The key's file.")
@@ -64,7 +65,9 @@ struct RosterSign: ParsableCommand {
 
     func run() throws {
         let signer = try SigningKeyPair(file: key)
-        let lines = try text(of: roster).split(separator: "\n").filter { !$0.hasPrefix("signature ") && !$0.hasPrefix("#") }
+        let lines = try text(of: roster).split(separator: "\n").filter {
+            !$0.hasPrefix("signature ") && !$0.hasPrefix("#")
+        }
         do {
             let roster = try SignedRoster(unsigned: lines.joined(separator: "\n"))
             print(roster.signed(by: signer), terminator: "")

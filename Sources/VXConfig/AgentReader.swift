@@ -9,7 +9,11 @@ struct AgentReader {
 
     func read(_ reader: MappingReader, node: NodeConfiguration?) -> AgentConfiguration? {
         for field in ["networks", "peers"] where reader.value(field) != nil {
-            problems.add(reader.value(field), "an agent's \(field) come from the directory", "remove it, or use: vxseal up")
+            problems.add(
+                reader.value(field),
+                "an agent's \(field) come from the directory",
+                "remove it, or use: vxseal up"
+            )
         }
         let directory = directory(reader, node: node?.node ?? "")
         let seal = reader.parsed("seal", "write off, prefer or require") { text in
@@ -41,7 +45,11 @@ struct AgentReader {
 
     private func directory(_ outer: MappingReader, node: String) -> AgentConfiguration.Directory? {
         guard let item = outer.value("directory") else {
-            problems.add(outer.node, "directory is missing", "say where nodes find each other: `directory: {type: etcd}`")
+            problems.add(
+                outer.node,
+                "directory is missing",
+                "say where nodes find each other: `directory: {type: etcd}`"
+            )
             return nil
         }
         guard let reader = MappingReader(item, path: "directory", problems: problems) else { return nil }

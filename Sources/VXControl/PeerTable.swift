@@ -93,7 +93,8 @@ public struct PeerTable: Sendable {
             let present = Set(all.map(\.id))
             for id in leases.keys where !present.contains(id) { remove(id) }
             // Those that are peers already come first: nobody takes what is theirs by sorting before them.
-            for lease in all.sorted(by: { (peers[$0.id] == nil ? 1 : 0, $0.id) < (peers[$1.id] == nil ? 1 : 0, $1.id) }) {
+            for lease in all.sorted(by: { (peers[$0.id] == nil ? 1 : 0, $0.id) < (peers[$1.id] == nil ? 1 : 0, $1.id) })
+            {
                 update(lease)
             }
             retry()
@@ -210,7 +211,9 @@ public struct PeerTable: Sendable {
         if peer.sealed == nil {
             peer.name = try plaintextName(lease, peer)
             // Standard VXLAN reaches each family's device by its own underlay address.
-            if peer.subnet != nil, peer.mac == nil || peer.publicIP == nil { throw .incomplete("VtepMAC and address for IPv4") }
+            if peer.subnet != nil, peer.mac == nil || peer.publicIP == nil {
+                throw .incomplete("VtepMAC and address for IPv4")
+            }
             if peer.subnetV6 != nil, peer.macV6 == nil || peer.publicIPv6 == nil {
                 throw .incomplete("VtepMAC and address for IPv6")
             }

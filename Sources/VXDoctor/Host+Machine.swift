@@ -1,6 +1,6 @@
 import Foundation
-import VXDaemon
 public import VXConfig
+import VXDaemon
 import VXLinux
 import VXNetlink
 import VXWire

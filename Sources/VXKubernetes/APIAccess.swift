@@ -101,7 +101,9 @@ struct APIAccess: Sendable, Equatable {
             settings.trustRoots = .certificates(try Self.certificates(authority, "certificate-authority"))
         }
         if let certificate, let key {
-            settings.certificateChain = try Self.certificates(certificate, "client-certificate").map { .certificate($0) }
+            settings.certificateChain = try Self.certificates(certificate, "client-certificate").map {
+                .certificate($0)
+            }
             let bytes = try Self.read(key, "client-key")
             do {
                 settings.privateKey = .privateKey(try NIOSSLPrivateKey(bytes: Array(bytes), format: .pem))

@@ -24,7 +24,8 @@ struct AnnotationNames: Sendable, Equatable {
     init(prefix: String) throws(DirectoryError) {
         let parts = prefix.split(separator: "/", omittingEmptySubsequences: false)
         let domain = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count <= 2, domain.count >= 2, domain.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(Self.isPart) }),
+        guard parts.count <= 2, domain.count >= 2,
+            domain.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(Self.isPart) }),
             parts.dropFirst().allSatisfy({ $0.utf8.allSatisfy(Self.isPart) })
         else {
             throw DirectoryError(
@@ -53,7 +54,8 @@ struct AnnotationNames: Sendable, Equatable {
     /// All that is read.
     var all: Set<String> {
         [
-            managed, backendType, backendData, backendV6Data, publicIP, publicIPv6, publicIPOverwrite, publicIPv6Overwrite,
+            managed, backendType, backendData, backendV6Data, publicIP, publicIPv6, publicIPOverwrite,
+            publicIPv6Overwrite,
             nodeIP, nodeIPv6, Self.record,
         ]
     }

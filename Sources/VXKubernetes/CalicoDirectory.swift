@@ -50,6 +50,7 @@ public actor CalicoDirectory: PeerDirectory {
         client = KubernetesClient(access, timing: timing, wanted: CalicoNode.annotations)
     }
 
+    /// The file's text.
     public func networkConfiguration() async throws -> String {
         try configuration.kubernetes.readNetConf()
     }
@@ -85,13 +86,16 @@ public actor CalicoDirectory: PeerDirectory {
     /// Does nothing: Calico takes its blocks back when the node's object goes.
     public func release(_ lease: Lease) async throws {}
 
+    /// Follows all nodes and blocks.
     public func run(_ lease: Lease, tell: @escaping @Sendable (DirectoryEvent) async -> Void) async throws {
         var isLost = false
         try await follow { table, events in
             for event in events { await tell(event) }
             guard !isLost, !events.isEmpty, table.isComplete else { return }
             let now = table.lease(of: lease.id)
-            guard now?.vtep != lease.vtep || now?.vtepV6 != lease.vtepV6 || now?.backend != lease.backend else { return }
+            guard now?.vtep != lease.vtep || now?.vtepV6 != lease.vtepV6 || now?.backend != lease.backend else {
+                return
+            }
             isLost = true
             await tell(.lost("Calico has taken the node \(lease.id)'s tunnel address, or changed it"))
         }
@@ -116,7 +120,9 @@ public actor CalicoDirectory: PeerDirectory {
         let followers = Task {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await ResourceFollower<NodeObject>(client: client).run { feed.yield(.nodes($0)) } }
-                group.addTask { try await ResourceFollower<CalicoBlock>(client: client).run { feed.yield(.blocks($0)) } }
+                group.addTask {
+                    try await ResourceFollower<CalicoBlock>(client: client).run { feed.yield(.blocks($0)) }
+                }
                 defer { group.cancelAll() }
                 try await group.next()
             }

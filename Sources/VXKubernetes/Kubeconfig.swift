@@ -90,7 +90,9 @@ struct Kubeconfig: Decodable {
     static func access(path: String) throws(KubernetesError) -> APIAccess {
         guard let data = FileManager.default.contents(atPath: path), data.count <= largestFile,
             let text = String(data: data, encoding: .utf8)
-        else { throw .settings("kubeconfig \(path) cannot be read; see that it exists and that this process may read it") }
+        else {
+            throw .settings("kubeconfig \(path) cannot be read; see that it exists and that this process may read it")
+        }
         do {
             return try access(text, directory: (path as NSString).deletingLastPathComponent)
         } catch {
@@ -148,7 +150,9 @@ struct Kubeconfig: Decodable {
                     + " write certificate-authority"
             )
         }
-        if cluster.serverName != nil { throw .settings("tls-server-name is not supported; name the server by that name") }
+        if cluster.serverName != nil {
+            throw .settings("tls-server-name is not supported; name the server by that name")
+        }
         if cluster.proxy != nil { throw .settings("proxy-url is not supported; the API must be reached directly") }
     }
 
@@ -159,8 +163,12 @@ struct Kubeconfig: Decodable {
                     + " client certificate"
             )
         }
-        if user.username != nil { throw .settings("username and password are not supported; use a token or certificate") }
-        if user.impersonated != nil { throw .settings("impersonation (as) is not supported; use that user's own token") }
+        if user.username != nil {
+            throw .settings("username and password are not supported; use a token or certificate")
+        }
+        if user.impersonated != nil {
+            throw .settings("impersonation (as) is not supported; use that user's own token")
+        }
     }
 
     private static func source(

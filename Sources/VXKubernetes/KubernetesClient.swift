@@ -102,7 +102,10 @@ struct KubernetesClient: Sendable {
                 ),
             ]
         return try await failing(call) {
-            let response = try await http.execute(request(call), timeout: .nanoseconds(Self.nanoseconds(timing.patience)))
+            let response = try await http.execute(
+                request(call),
+                timeout: .nanoseconds(Self.nanoseconds(timing.patience))
+            )
             guard response.status == .ok else { throw try await refusal(response, call) }
             return WatchStream(call: call.name, body: response.body, decoder: decoder)
         }

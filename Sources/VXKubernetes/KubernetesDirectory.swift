@@ -32,7 +32,9 @@ public actor KubernetesDirectory: PeerDirectory {
         notice: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(DirectoryError) {
         guard SealRecord.isName(configuration.node) else {
-            throw DirectoryError("`\(configuration.node)` is no name of a node; give the one that `kubectl get nodes` lists")
+            throw DirectoryError(
+                "`\(configuration.node)` is no name of a node; give the one that `kubectl get nodes` lists"
+            )
         }
         self.configuration = configuration
         self.notice = notice
@@ -43,10 +45,12 @@ public actor KubernetesDirectory: PeerDirectory {
 
     // MARK: - PeerDirectory
 
+    /// The file's text.
     public func networkConfiguration() async throws -> String {
         try configuration.readNetConf()
     }
 
+    /// Waits until the cluster has given the node its pod subnets.
     public func acquire(_ request: LeaseRequest) async throws -> Lease {
         let follower = ResourceFollower<NodeObject>(client: client, only: configuration.node)
         var noticed = false
@@ -58,7 +62,8 @@ public actor KubernetesDirectory: PeerDirectory {
                     if let node = nodes.first, let lease = try lease(of: node, request) { throw Acquired(lease: lease) }
                     wait =
                         nodes.isEmpty
-                        ? "the API knows no node \(configuration.node)" : "the node \(configuration.node) has no podCIDR yet"
+                        ? "the API knows no node \(configuration.node)"
+                        : "the node \(configuration.node) has no podCIDR yet"
                 case .put(let node):
                     guard let lease = try lease(of: node, request) else { return }
                     throw Acquired(lease: lease)
@@ -74,6 +79,7 @@ public actor KubernetesDirectory: PeerDirectory {
         throw CancellationError()
     }
 
+    /// Patches the node's annotations and its condition where they differ.
     public func publish(_ lease: Lease) async throws {
         guard lease.id == configuration.node else { throw foreign(lease) }
         // Before it is written, or what the watch tells of it meanwhile would look like somebody else's doing.
@@ -81,6 +87,7 @@ public actor KubernetesDirectory: PeerDirectory {
         try await write(lease)
     }
 
+    /// Removes what this directory has written.
     public func release(_ lease: Lease) async throws {
         guard lease.id == configuration.node else { throw foreign(lease) }
         published = nil
@@ -95,6 +102,7 @@ public actor KubernetesDirectory: PeerDirectory {
         }
     }
 
+    /// Follows all nodes, and keeps what is published as it is.
     public func run(_ lease: Lease, tell: @escaping @Sendable (DirectoryEvent) async -> Void) async throws {
         let (changes, change) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -61,7 +61,8 @@ extension KubernetesError: CustomStringConvertible {
 
     private static func mend(_ code: Int) -> String {
         switch code {
-        case 401: "; the token or certificate is not accepted: see that the service account exists, or renew the kubeconfig"
+        case 401:
+            "; the token or certificate is not accepted: see that the service account exists, or renew the kubeconfig"
         case 403: "; apply the ClusterRole of Deploy/kubernetes and its binding"
         default: ""
         }

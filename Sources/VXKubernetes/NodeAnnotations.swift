@@ -86,7 +86,9 @@ struct NodeAnnotations: Sendable {
         _ parse: (String) -> Address?
     ) throws(NodeFailure) -> Address? {
         guard let text = node.annotations[name], !text.isEmpty else { return nil }
-        guard let address = parse(text) else { throw NodeFailure("its annotation \(name) is no address of that family") }
+        guard let address = parse(text) else {
+            throw NodeFailure("its annotation \(name) is no address of that family")
+        }
         return address
     }
 

@@ -17,7 +17,8 @@ public final class KernelMonitor: @unchecked Sendable {
         nl_socket_disable_seq_check(socket)
         var code = nl_connect(socket, NETLINK_ROUTE)
         let groups = [
-            RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH,
+            RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+            RTNLGRP_NEIGH,
         ]
         for group in groups where code >= 0 { code = nl_socket_add_membership(socket, CInt(group.rawValue)) }
         if code >= 0 { code = nl_socket_set_nonblocking(socket) }

@@ -9,6 +9,7 @@ public indirect enum JSON: Sendable, Equatable, Codable {
     case object([String: JSON])
     case null
 
+    /// Any JSON.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
@@ -26,6 +27,7 @@ public indirect enum JSON: Sendable, Equatable, Codable {
         }
     }
 
+    /// As it was read.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -110,9 +112,12 @@ public indirect enum JSON: Sendable, Equatable, Codable {
 }
 
 extension JSON: ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral {
+    /// A text.
     public init(stringLiteral value: String) { self = .text(value) }
+    /// An object.
     public init(dictionaryLiteral elements: (String, JSON)...) {
         self = .object(Dictionary(elements) { _, last in last })
     }
+    /// A list.
     public init(arrayLiteral elements: JSON...) { self = .list(elements) }
 }

@@ -166,7 +166,8 @@ public actor StandInCluster {
             throw Refusal(
                 code: 403,
                 reason: "Forbidden",
-                message: "\(rule.resource) is forbidden: User \"system:serviceaccount:vxseal\" cannot \(rule.verb) resource"
+                message:
+                    "\(rule.resource) is forbidden: User \"system:serviceaccount:vxseal\" cannot \(rule.verb) resource"
                     + " \"\(rule.resource)\" in API group \"\(rule.group)\" at the cluster scope"
             )
         }
@@ -253,7 +254,8 @@ public actor StandInCluster {
                 lines.yield(try Self.line(change.type, change.object))
             }
         } else {
-            for (key, object) in (objects[resource] ?? [:]).sorted(by: { $0.key < $1.key }) where name == nil || key == name {
+            for (key, object) in (objects[resource] ?? [:]).sorted(by: { $0.key < $1.key })
+            where name == nil || key == name {
                 lines.yield(try Self.line("ADDED", object))
             }
         }
@@ -283,11 +285,22 @@ public actor StandInCluster {
             size += key.utf8.count + text.utf8.count
         }
         guard size <= Self.largestAnnotations else {
-            throw Refusal(code: 422, reason: "Invalid", message: "metadata.annotations: Too long: must have at most 262144 bytes")
+            throw Refusal(
+                code: 422,
+                reason: "Invalid",
+                message: "metadata.annotations: Too long: must have at most 262144 bytes"
+            )
         }
         for condition in new["status"]?["conditions"]?.list ?? [] {
-            guard condition["type"]?.text != nil, condition["status"]?.text.map(["True", "False", "Unknown"].contains) == true
-            else { throw Refusal(code: 422, reason: "Invalid", message: "status.conditions: a type and a status are required") }
+            guard condition["type"]?.text != nil,
+                condition["status"]?.text.map(["True", "False", "Unknown"].contains) == true
+            else {
+                throw Refusal(
+                    code: 422,
+                    reason: "Invalid",
+                    message: "status.conditions: a type and a status are required"
+                )
+            }
         }
         if new != old { store(resource, name, new) }
         return try get(resource, name)
@@ -335,7 +348,8 @@ public actor StandInCluster {
 
     static func status(_ refusal: Refusal) -> JSON {
         var status: JSON = [
-            "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "message": .text(refusal.message),
+            "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure",
+            "message": .text(refusal.message),
             "reason": .text(refusal.reason), "code": .number(refusal.code),
         ]
         if let seconds = refusal.retryAfter { status["details"] = ["retryAfterSeconds": .number(seconds)] }

@@ -64,7 +64,10 @@ public struct StandInServer: Sendable {
         let query: [String: String]
 
         init?(_ uri: URI) {
-            guard let resource = StandInServer.resources.first(where: { uri.path == $0.path || uri.path.hasPrefix($0.path + "/") })
+            guard
+                let resource = StandInServer.resources.first(where: {
+                    uri.path == $0.path || uri.path.hasPrefix($0.path + "/")
+                })
             else { return nil }
             let parts = uri.path.dropFirst(resource.path.count).split(separator: "/").map(String.init)
             guard parts.count <= 2 else { return nil }
@@ -100,10 +103,18 @@ public struct StandInServer: Sendable {
 
     private func respond(_ request: Request) async throws -> Response {
         guard let target = Target(request.uri) else {
-            throw StandInCluster.Refusal(code: 404, reason: "NotFound", message: "the server could not find the requested resource")
+            throw StandInCluster.Refusal(
+                code: 404,
+                reason: "NotFound",
+                message: "the server could not find the requested resource"
+            )
         }
         guard let verb = target.verb(request.method) else {
-            throw StandInCluster.Refusal(code: 405, reason: "MethodNotAllowed", message: "the server does not allow this method")
+            throw StandInCluster.Refusal(
+                code: 405,
+                reason: "MethodNotAllowed",
+                message: "the server does not allow this method"
+            )
         }
         await cluster.note("\(verb) \(request.uri.path)")
         switch await cluster.fault(for: verb) {
@@ -126,13 +137,19 @@ public struct StandInServer: Sendable {
             return try Self.response(try await cluster.get(target.resource, name))
         case ("patch", let name?): return try await patch(request, target, name)
         case ("create", _):
-            return try Self.response(try await cluster.create(target.resource, try await Self.body(request, ["application/json"]).1))
+            return try Self.response(
+                try await cluster.create(target.resource, try await Self.body(request, ["application/json"]).1)
+            )
         case ("delete", let name?) where target.subresource == nil:
             let object = try await cluster.get(target.resource, name)
             await cluster.remove(target.resource, name)
             return try Self.response(object)
         default:
-            throw StandInCluster.Refusal(code: 404, reason: "NotFound", message: "no subresource \(target.subresource ?? "")")
+            throw StandInCluster.Refusal(
+                code: 404,
+                reason: "NotFound",
+                message: "no subresource \(target.subresource ?? "")"
+            )
         }
     }
 

@@ -11,7 +11,8 @@ import VXWire
 
     init() throws {
         let flannel = try FlannelNetworkConfiguration(
-            parsing: #"{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "Seal": "prefer", "DirectRouting": true}}"#
+            parsing:
+                #"{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "Seal": "prefer", "DirectRouting": true}}"#
         )
         let lease = Lease(id: "a", subnet: IPPrefix("10.244.1.0/24"), publicIP: IPv4Address("192.0.2.1"))
         let basis = OverlayPlan.Basis(

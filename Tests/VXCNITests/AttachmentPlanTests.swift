@@ -62,7 +62,11 @@ import VXWire
         #expect(try plan.nextHops == [address("169.254.1.1"), address("fe80::1")])
         #expect(try plan.routes.first == DeviceRoute(to: prefix("169.254.1.1/32")))
         #expect(try plan.routes.contains(DeviceRoute(to: prefix("::/0"), via: address("fe80::1"))))
-        #expect(try plan.routes.dropFirst().allSatisfy { try [address("169.254.1.1"), address("fe80::1")].contains($0.gateway) })
+        #expect(
+            try plan.routes.dropFirst().allSatisfy {
+                try [address("169.254.1.1"), address("fe80::1")].contains($0.gateway)
+            }
+        )
     }
 
     @Test func withoutADefaultGatewayTheOverlayAloneIsReached() throws {
@@ -73,7 +77,8 @@ import VXWire
     }
 
     @Test func anAddressPluginsDefaultRouteIsNotDoubled() throws {
-        let told = #"{"ips":[{"address":"10.0.0.9/24","gateway":"10.0.0.254"}],"routes":[{"dst":"0.0.0.0/0","gw":"10.0.0.7"}]}"#
+        let told =
+            #"{"ips":[{"address":"10.0.0.9/24","gateway":"10.0.0.254"}],"routes":[{"dst":"0.0.0.0/0","gw":"10.0.0.7"}]}"#
         let plan = try plan(answer: told)
         #expect(plan.routes == [DeviceRoute(to: try prefix("0.0.0.0/0"), via: try address("10.0.0.7"))])
         #expect(try plan.bridge?.addresses == [prefix("10.0.0.254/24")])
@@ -96,7 +101,8 @@ import VXWire
 
     @Test func answersOfNoUseAreRefused() throws {
         for (text, code) in [
-            (#"{"ips":[]}"#, 101), (#"{"ips":[{"address":"10.0.0.300/24"}]}"#, 6), (#"{"ip4":{"ip":"10.0.0.1/24"}}"#, 101),
+            (#"{"ips":[]}"#, 101), (#"{"ips":[{"address":"10.0.0.300/24"}]}"#, 6),
+            (#"{"ip4":{"ip":"10.0.0.1/24"}}"#, 101),
             (#"{"ips":[{"address":"10.0.0.1/24"}],"routes":[{"dst":"10.0.0.0"}]}"#, 6),
             (#"{"ips":[{"address":"10.0.0.1/24"}],"routes":[{"dst":"10.0.0.0/8","table":7}]}"#, 2),
             (#"[]"#, 6),

@@ -54,7 +54,8 @@ import VXWire
             isUp: true,
             addresses: [try prefix("10.244.3.2/24"), try prefix("fd00:3::2/64"), try prefix("fe80::1/64")],
             routes: [
-                DeviceRoute(to: try prefix("10.244.0.0/16"), via: v4), DeviceRoute(to: try prefix("fd00::/16"), via: v6),
+                DeviceRoute(to: try prefix("10.244.0.0/16"), via: v4),
+                DeviceRoute(to: try prefix("fd00::/16"), via: v6),
                 DeviceRoute(to: try prefix("0.0.0.0/0"), via: v4), DeviceRoute(to: try prefix("::/0"), via: v6),
             ],
             outside: "veth1",

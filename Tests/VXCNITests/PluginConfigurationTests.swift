@@ -68,7 +68,8 @@ import VXCNI
     @Test func aMissingVersionIsIncompatible() { #expect(code(#"{"name":"n","type":"t"}"#) == 1) }
 
     @Test(arguments: [
-        #""name":"../n""#, #""name":7"#, #""name":"""#, #""mode":"macvlan""#, #""bridge":"a/b""#, #""hairpinMode":"yes""#,
+        #""name":"../n""#, #""name":7"#, #""name":"""#, #""mode":"macvlan""#, #""bridge":"a/b""#,
+        #""hairpinMode":"yes""#,
         #""mtu":67"#, #""mtu":65536"#, #""mtu":"1450""#, #""ipam":[]"#, #""ipam":{"type":"../../bin/sh"}"#,
         #""ipam":{"type":7}"#, #""dataDir":"relative""#, #""subnetFile":"relative""#, #""ipMasq":1"#,
     ])

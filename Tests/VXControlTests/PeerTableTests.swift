@@ -152,7 +152,10 @@ import VXWire
             (.malformedRecord("v"), node.lease { $0.record = "{}" }),
             (.malformedRecord("10485760 bytes"), node.lease { $0.record = String(repeating: "x", count: 10 << 20) }),
             (.malformedRecord("node"), node.lease { $0.record = node.record { $0.node = "nоde" } }),
-            (.recordMismatch("subnet"), node.lease { $0.record = node.record { $0.subnets = [IPPrefix("10.244.3.0/24")!] } }),
+            (
+                .recordMismatch("subnet"),
+                node.lease { $0.record = node.record { $0.subnets = [IPPrefix("10.244.3.0/24")!] } }
+            ),
             (.recordMismatch("VtepMAC"), node.lease { $0.record = node.record { $0.mac = MACAddress(0x0266) } }),
             (.recordMismatch("name"), node.lease { $0.node = "c" }),
             (
@@ -207,7 +210,12 @@ import VXWire
         var table = table(.prefer, .pinned)
         table.handle(.updated(node.lease()))
         var next = PeerTable(own: table.own, network: network, seal: .prefer, trust: .pinned, pins: table.pins)
-        for lease in [node.lease(isSealed: false), node.lease(isSealed: false) { $0.id = "b"; $0.node = "b" }] {
+        for lease in [
+            node.lease(isSealed: false),
+            node.lease(isSealed: false) {
+                $0.id = "b"; $0.node = "b"
+            },
+        ] {
             next.handle(.snapshot([lease]))
             #expect(next.refusals[lease.id] == .noLongerSealed && next.peers.isEmpty)
         }
@@ -268,7 +276,9 @@ import VXWire
             let other = (nodes + [own]).randomElement(using: &random)!
             let lease = node.lease(isSealed: Bool.random(using: &random)) { lease in
                 switch Int.random(in: 0..<8, using: &random) {
-                case 0: lease.subnet = IPPrefix(address: other.subnet.address, length: .random(in: 20...28, using: &random))?.network
+                case 0:
+                    lease.subnet =
+                        IPPrefix(address: other.subnet.address, length: .random(in: 20...28, using: &random))?.network
                 case 1: lease.publicIP = other.address
                 case 2: lease.backend?.mac = other.mac
                 case 3: lease.record = other.record()

@@ -37,7 +37,12 @@ import VXWire
         }
         for own in leases {
             let node = try #require(run.nodes.values.first { $0.underlay == own.publicIP?.description })
-            var table = PeerTable(own: .init(node: "own", lease: own, publicKeys: []), network: flannel, seal: .off, trust: .directory)
+            var table = PeerTable(
+                own: .init(node: "own", lease: own, publicKeys: []),
+                network: flannel,
+                seal: .off,
+                trust: .directory
+            )
             table.handle(.snapshot(leases))
             let basis = OverlayPlan.Basis(flannel: flannel, seal: .off, device: "flannel.1", lease: own, links: [])
             let plan = OverlayPlan(basis, mtu: 1450, peers: table.peers.values)
@@ -46,7 +51,9 @@ import VXWire
             #expect(Set(routes) == Set(recorded.map { $0.split(separator: " ").prefix(3).joined(separator: " ") }))
             let neighbors = plan.neighbors.map { "\($0.address) lladdr \($0.mac) PERMANENT" }
             #expect(Set(neighbors) == Set(node.neigh + (node.neigh6 ?? [])))
-            let stations = plan.peers.flatMap { peer in (peer.allow?.macs ?? []).map { "\($0) dst \(peer.endpoint!.address) self permanent" } }
+            let stations = plan.peers.flatMap { peer in
+                (peer.allow?.macs ?? []).map { "\($0) dst \(peer.endpoint!.address) self permanent" }
+            }
             #expect(Set(node.fdb).isSubset(of: Set(stations)))
         }
     }
@@ -58,10 +65,15 @@ import VXWire
             masquerades: true
         )
         for line in [
-            "ip saddr 10.244.3.0/24 ip daddr 10.244.0.0/16 return", "ip saddr 10.244.0.0/16 ip daddr 10.244.3.0/24 return",
+            "ip saddr 10.244.3.0/24 ip daddr 10.244.0.0/16 return",
+            "ip saddr 10.244.0.0/16 ip daddr 10.244.3.0/24 return",
             "ip saddr != 10.244.0.0/16 ip daddr 10.244.3.0/24 return",
         ] { #expect(rules.script.contains("    \(line)\n")) }
         #expect(rules.script.contains("meta mark and 0x4000 == 0x4000 return"))
-        #expect(!MasqueradeRules(networks: rules.networks, subnets: rules.subnets, masquerades: false).script.contains("nat"))
+        #expect(
+            !MasqueradeRules(networks: rules.networks, subnets: rules.subnets, masquerades: false).script.contains(
+                "nat"
+            )
+        )
     }
 }

@@ -30,7 +30,8 @@ struct APIAccessTests {
         let access = try Kubeconfig.access(
             Self.kubeconfig(
                 cluster: "certificate-authority: ca.crt",
-                user: "client-certificate-data: \(Data("c".utf8).base64EncodedString()), client-key: /keys/k, token: abc"
+                user:
+                    "client-certificate-data: \(Data("c".utf8).base64EncodedString()), client-key: /keys/k, token: abc"
             ),
             directory: "/etc/kube"
         )

@@ -33,7 +33,8 @@ struct CalicoTests {
         return [
             "metadata": ["name": .text(cidr.map { $0.isHexDigit ? String($0) : "-" }.joined())],
             "spec": [
-                "cidr": .text(cidr), "affinity": node.map { JSON.text("host:" + $0) } ?? .null, "deleted": .flag(deleted),
+                "cidr": .text(cidr), "affinity": node.map { JSON.text("host:" + $0) } ?? .null,
+                "deleted": .flag(deleted),
                 "allocations": .list(allocations), "unallocated": [],
                 "attributes": .list(attributes + [["handle_id": "y", "secondary": ["node": .text(node ?? "")]]]),
             ],
@@ -144,7 +145,9 @@ struct CalicoTests {
         _ = table.take(.put(try Self.node(Self.nodeJSON(2, ["projectcalico.org/IPv4Address": "192.0.1.99/30"]))))
         #expect(table.lease(of: "node2")?.isDirect == true)
         // The own address changes, and with it what is on its link.
-        let events = table.take(.put(try Self.node(Self.nodeJSON(1, ["projectcalico.org/IPv4Address": "192.0.1.10/32"]))))
+        let events = table.take(
+            .put(try Self.node(Self.nodeJSON(1, ["projectcalico.org/IPv4Address": "192.0.1.10/32"])))
+        )
         #expect(table.lease(of: "node2")?.isDirect == false)
         #expect(events == [.updated(try #require(table.lease(of: "node2")))])
     }
@@ -160,7 +163,11 @@ struct CalicoTests {
         wild["spec"]?["allocations"] = "none"
         #expect(try Self.block(wild).shares == [])
         // More than a block has.
-        let long = Self.blockJSON("10.1.1.0/31", node: "node1", lent: [0: "node2", 1: "node2", 2: "node2", 40: "node2"])
+        let long = Self.blockJSON(
+            "10.1.1.0/31",
+            node: "node1",
+            lent: [0: "node2", 1: "node2", 2: "node2", 40: "node2"]
+        )
         #expect(try Self.block(long).shares.count == 3)
     }
 
@@ -180,7 +187,9 @@ struct CalicoTests {
                 timing: quick
             )
             let wanted = Lease(id: "", subnet: nil, publicIP: nil)
-            async let acquired = directory.acquire(LeaseRequest(node: "node1", pool: SubnetPool(v4: nil), lease: wanted))
+            async let acquired = directory.acquire(
+                LeaseRequest(node: "node1", pool: SubnetPool(v4: nil), lease: wanted)
+            )
             try await eventually("both watches") { await cluster.watcherCount == 2 }
             await cluster.put(.blocks, Self.blockJSON("10.1.1.0/26", node: "node1"))
             let own = try await acquired

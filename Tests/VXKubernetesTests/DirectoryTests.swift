@@ -28,7 +28,10 @@ struct DirectoryTests {
 
     @Test func acquiresPublishesAndReleases() async throws {
         let cluster = await cluster(nodes: 2...3)
-        await cluster.put(.nodes, nodeJSON(1, annotations: ["example.org/x": "y", Self.prefix + "public-ip-overwrite": "203.0.113.1"]))
+        await cluster.put(
+            .nodes,
+            nodeJSON(1, annotations: ["example.org/x": "y", Self.prefix + "public-ip-overwrite": "203.0.113.1"])
+        )
         try await StandInServer(cluster).serve { port in
             let directory = try directory(port: port, node: 1)
             var own = try await directory.acquire(Self.request(1))
@@ -79,7 +82,9 @@ struct DirectoryTests {
         try await StandInServer(cluster).serve { port in
             for (number, said) in [(1, "outside the network 10.0.0.0/8"), (4, "none of IPv4")] {
                 let directory = try directory(port: port, node: number)
-                let error = await #expect(throws: DirectoryError.self) { try await directory.acquire(Self.request(number)) }
+                let error = await #expect(throws: DirectoryError.self) {
+                    try await directory.acquire(Self.request(number))
+                }
                 #expect(error?.description.contains(said) == true)
                 #expect(error?.isTransient == false)
             }
@@ -124,14 +129,20 @@ struct DirectoryTests {
             try await running(directory, lease(1)) { told in
                 try await eventually("the snapshot") { told.leases.count == 600 }
                 try await eventually("a watch") { await cluster.watcherCount == 1 }
-                #expect(await cluster.takeRequests() == Array(repeating: "list /api/v1/nodes", count: 3) + ["watch /api/v1/nodes"])
+                #expect(
+                    await cluster.takeRequests() == Array(repeating: "list /api/v1/nodes", count: 3) + [
+                        "watch /api/v1/nodes"
+                    ]
+                )
                 await cluster.inject(.status(503, retryAfter: nil), verb: "watch")
                 await cluster.endWatches(abruptly: true)
                 await cluster.remove(.nodes, "node-2")
                 await cluster.put(.nodes, nodeJSON(601))
                 await cluster.compact(asEvents: asEvents)
                 try await eventually("a second snapshot") { told.count(\.isSnapshot) == 2 }
-                #expect(told.leases.count == 600 && told.leases["node-2"] == nil && told.leases["node-601"] == lease(601))
+                #expect(
+                    told.leases.count == 600 && told.leases["node-2"] == nil && told.leases["node-601"] == lease(601)
+                )
                 try await eventually("a watch") { await cluster.watcherCount == 1 }
                 await cluster.put(.nodes, nodeJSON(602))
                 try await eventually("the next event") { told.leases.count == 601 }

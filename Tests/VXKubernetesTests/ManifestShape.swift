@@ -20,7 +20,9 @@ indirect enum ManifestShape: Sendable {
         case .flag: value is Bool ? [] : ["\(place) is neither true nor false"]
         case .port: value is Int || value is String ? [] : ["\(place) is no port"]
         case .list(let element):
-            (value as? [Any])?.enumerated().flatMap { element.faults($1, at: "\(place)[\($0)]") } ?? ["\(place) is no list"]
+            (value as? [Any])?.enumerated().flatMap { element.faults($1, at: "\(place)[\($0)]") } ?? [
+                "\(place) is no list"
+            ]
         case .labels: value is [String: String] ? [] : ["\(place) has values that are no texts"]
         case .fields(let known, let needs):
             (value as? [String: Any]).map { object in
@@ -40,7 +42,10 @@ indirect enum ManifestShape: Sendable {
             [
                 "rules": .list(
                     .fields(
-                        ["apiGroups": .list(.text), "resources": .list(.text), "verbs": .list(.text), "resourceNames": .list(.text)],
+                        [
+                            "apiGroups": .list(.text), "resources": .list(.text), "verbs": .list(.text),
+                            "resourceNames": .list(.text),
+                        ],
                         needs: ["apiGroups", "resources", "verbs"]
                     )
                 )
@@ -49,7 +54,10 @@ indirect enum ManifestShape: Sendable {
         ),
         "rbac.authorization.k8s.io/v1 ClusterRoleBinding": object(
             [
-                "roleRef": .fields(["apiGroup": .text, "kind": .text, "name": .text], needs: ["apiGroup", "kind", "name"]),
+                "roleRef": .fields(
+                    ["apiGroup": .text, "kind": .text, "name": .text],
+                    needs: ["apiGroup", "kind", "name"]
+                ),
                 "subjects": .list(
                     .fields(["kind": .text, "name": .text, "namespace": .text], needs: ["kind", "name", "namespace"])
                 ),
@@ -99,10 +107,14 @@ indirect enum ManifestShape: Sendable {
     private static let pod = ManifestShape.fields(
         [
             "serviceAccountName": .text, "automountServiceAccountToken": .flag, "hostNetwork": .flag, "hostPID": .flag,
-            "dnsPolicy": .text, "priorityClassName": .text, "terminationGracePeriodSeconds": .number, "nodeSelector": .labels,
+            "dnsPolicy": .text, "priorityClassName": .text, "terminationGracePeriodSeconds": .number,
+            "nodeSelector": .labels,
             "tolerations": .list(.fields(["key": .text, "operator": .text, "value": .text, "effect": .text])),
             "securityContext": .fields(
-                ["runAsUser": .number, "runAsGroup": .number, "fsGroup": .number, "runAsNonRoot": .flag, "seccompProfile": seccomp]
+                [
+                    "runAsUser": .number, "runAsGroup": .number, "fsGroup": .number, "runAsNonRoot": .flag,
+                    "seccompProfile": seccomp,
+                ]
             ),
             "initContainers": .list(container),
             "containers": .list(container),
@@ -130,13 +142,18 @@ indirect enum ManifestShape: Sendable {
                 .fields(
                     [
                         "name": .text, "value": .text,
-                        "valueFrom": .fields(["fieldRef": .fields(["fieldPath": .text, "apiVersion": .text], needs: ["fieldPath"])]),
+                        "valueFrom": .fields([
+                            "fieldRef": .fields(["fieldPath": .text, "apiVersion": .text], needs: ["fieldPath"])
+                        ]),
                     ],
                     needs: ["name"]
                 )
             ),
             "ports": .list(
-                .fields(["name": .text, "containerPort": .number, "hostPort": .number, "protocol": .text], needs: ["containerPort"])
+                .fields(
+                    ["name": .text, "containerPort": .number, "hostPort": .number, "protocol": .text],
+                    needs: ["containerPort"]
+                )
             ),
             "securityContext": .fields(
                 [
@@ -148,7 +165,10 @@ indirect enum ManifestShape: Sendable {
             "livenessProbe": probe, "readinessProbe": probe, "startupProbe": probe,
             "resources": .fields(["requests": .labels, "limits": .labels]),
             "volumeMounts": .list(
-                .fields(["name": .text, "mountPath": .text, "readOnly": .flag, "subPath": .text], needs: ["name", "mountPath"])
+                .fields(
+                    ["name": .text, "mountPath": .text, "readOnly": .flag, "subPath": .text],
+                    needs: ["name", "mountPath"]
+                )
             ),
         ],
         needs: ["name", "image"]
@@ -157,7 +177,8 @@ indirect enum ManifestShape: Sendable {
     private static let probe = ManifestShape.fields(
         [
             "httpGet": .fields(["host": .text, "path": .text, "port": .port, "scheme": .text], needs: ["port"]),
-            "initialDelaySeconds": .number, "periodSeconds": .number, "timeoutSeconds": .number, "failureThreshold": .number,
+            "initialDelaySeconds": .number, "periodSeconds": .number, "timeoutSeconds": .number,
+            "failureThreshold": .number,
             "successThreshold": .number,
         ]
     )

@@ -75,7 +75,10 @@ struct ManifestTests {
             try Self.baseObjects(), podMonitor, try Self.chartObjects(), try Self.chartObjects(["podMonitor": true]),
         ] {
             for object in objects {
-                let shape = try #require(ManifestShape.kinds[Self.kind(object)], "\(Self.kind(object)) is no known kind")
+                let shape = try #require(
+                    ManifestShape.kinds[Self.kind(object)],
+                    "\(Self.kind(object)) is no known kind"
+                )
                 #expect(shape.faults(object, at: Self.kind(object)) == [])
             }
         }
@@ -84,7 +87,8 @@ struct ManifestTests {
     @Test func checkerFindsFaults() throws {
         let text = try Self.text("base/daemonset.yaml")
         for (old, new, said) in [
-            ("hostNetwork: true", "hostnetwork: true", "hostnetwork is no field"), ("runAsUser: 0", "runAsUser: root", "is no number"),
+            ("hostNetwork: true", "hostnetwork: true", "hostnetwork is no field"),
+            ("runAsUser: 0", "runAsUser: root", "is no number"),
             ("drop: [ALL]", "drop: ALL", "is no list"), ("            path: /run/vxseal\n", "", "path is missing"),
             ("privileged: false", "privileged: 'false'", "neither true nor false"),
         ] {
@@ -121,7 +125,8 @@ struct ManifestTests {
         #expect((metrics["data"] as? [String: String])?["agent.yaml"] == (try Self.data(chart))["agent.yaml"])
         let agent = try #require(try Self.data(Self.baseObjects())["agent.yaml"])
         #expect(
-            agent.replacingOccurrences(of: "127.0.0.1:9472", with: "0.0.0.0:9472") == (try Self.data(chart))["agent.yaml"]
+            agent.replacingOccurrences(of: "127.0.0.1:9472", with: "0.0.0.0:9472")
+                == (try Self.data(chart))["agent.yaml"]
         )
         let monitor = try Self.only("PodMonitor", chart)
         let own = try Self.objects(Self.text("components/podmonitor/podmonitor.yaml"))
@@ -135,7 +140,8 @@ struct ManifestTests {
     }
 
     @Test(arguments: [
-        "{{ .Values.nothing }}", "{{ .Release.Name }}", "{{ include \"x\" . }}", "{{- range .Values.image }}", "{{- end }}",
+        "{{ .Values.nothing }}", "{{ .Release.Name }}", "{{ include \"x\" . }}", "{{- range .Values.image }}",
+        "{{- end }}",
         "{{- if .Values.image }}\n{{- end }}", "{{- if .Values.podMonitor }}", "x: {{.Values.image}}",
     ]) func rendererRefusesWhatItDoesNotKnow(text: String) throws {
         let template = ChartTemplate(values: ["image": "a", "podMonitor": true])

@@ -156,7 +156,8 @@ struct NodeTests {
         func same(_ names: String...) -> Bool {
             names.allSatisfy { old.annotations[prefix + $0] == new.annotations[prefix + $0] }
         }
-        return !same("backend-data", "backend-type", "public-ip") && !same("backend-v6-data", "backend-type", "public-ipv6")
+        return !same("backend-data", "backend-type", "public-ip")
+            && !same("backend-v6-data", "backend-type", "public-ipv6")
     }
 
     @Test(arguments: ["mac", "macV6", "address", "addressV6", "both", "record"])
@@ -243,7 +244,9 @@ struct NodeTests {
         #expect(table.put(beat) == .updated(moved))
         #expect(table.put(beat) == nil)
         beat.annotations[Self.prefix + "public-ip"] = "?"
-        #expect(table.put(beat) == .unreadable("node-2", why: "its annotation \(Self.prefix)public-ip is no IPv4 address"))
+        #expect(
+            table.put(beat) == .unreadable("node-2", why: "its annotation \(Self.prefix)public-ip is no IPv4 address")
+        )
         #expect(table.put(beat) == nil)
         beat.annotations = [:]
         #expect(table.put(beat) == .removed("node-2"))

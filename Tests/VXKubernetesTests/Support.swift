@@ -54,13 +54,14 @@ extension DirectoryEvent {
 /// A Node as the API has it: with what the kubelet and others write into it too.
 func nodeJSON(_ number: Int, cidrs: [String]? = nil, annotations: [String: String]? = nil) -> JSON {
     let flannel = "flannel.alpha.coreos.com/"
-    let all = annotations ?? [
-        flannel + "kube-subnet-manager": "true",
-        flannel + "backend-type": "vxlan",
-        flannel + "backend-data": "{\"VNI\":1,\"VtepMAC\":\"\(mac(number))\"}",
-        flannel + "public-ip": "\(address(number))",
-        "node.alpha.kubernetes.io/ttl": "0",
-    ]
+    let all =
+        annotations ?? [
+            flannel + "kube-subnet-manager": "true",
+            flannel + "backend-type": "vxlan",
+            flannel + "backend-data": "{\"VNI\":1,\"VtepMAC\":\"\(mac(number))\"}",
+            flannel + "public-ip": "\(address(number))",
+            "node.alpha.kubernetes.io/ttl": "0",
+        ]
     let subnets = cidrs ?? ["\(subnet(number))"]
     var spec: JSON = [:]
     if let first = subnets.first {
@@ -81,7 +82,9 @@ func nodeJSON(_ number: Int, cidrs: [String]? = nil, annotations: [String: Strin
                     "lastHeartbeatTime": "2026-01-01T00:00:00Z",
                 ]
             ],
-            "images": [["names": ["registry.example/a@sha256:0", "registry.example/a:1"], "sizeBytes": .number(1 << 33)]],
+            "images": [
+                ["names": ["registry.example/a@sha256:0", "registry.example/a:1"], "sizeBytes": .number(1 << 33)]
+            ],
         ],
     ]
 }
