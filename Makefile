@@ -15,8 +15,17 @@ build: dependencies ## debug build
 # less of them is in memory.
 swift_static := swift -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1_static/p'
 
-release: dependencies ## optimised build; the packet path is checked by @_noLocks
-	swift build -c release --product vxseal $$([ -d "$$($(swift_static))" ] && echo --static-swift-stdlib)
+# Of several --product swift build takes the last, hence once for each. Both have the same environment: with another one the
+# manifest is evaluated anew. The plugin is wholly static then (Package.swift), for it is copied to hosts with another C library.
+release: dependencies ## optimised build of vxseal and vxseal-cni; the packet path is checked by @_noLocks
+	@static=; [ ! -d "$$($(swift_static))" ] || static=1; export VXSEAL_STATIC_PLUGIN=$$static; \
+	for product in vxseal vxseal-cni; do \
+		(set -x; swift build -c release --product $$product $${static:+--static-swift-stdlib}) || exit 1; \
+	done
+
+demo-kubernetes: release ## a cluster in namespaces of this machine: etcd, vxseal beside a node as flannel programs it, pods by vxseal-cni
+	@Tools/install-dependencies --interop
+	Tools/demo-kubernetes
 
 demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their own, on this machine
 	.build/release/vxseal demo
