@@ -83,7 +83,7 @@ check-units: ## systemd's own view of the unit, the user and the directories
 format: ## format the sources
 	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 
-deb: release ## a Debian package in .build: program, man pages, completions, units, examples, dashboard
+deb: release ## a Debian package in .build: programs, man pages, completions, units, examples, dashboard
 	@Tools/install-dependencies --package
 	swift build --product generate-manual
 	rm -rf .build/man && mkdir .build/man
