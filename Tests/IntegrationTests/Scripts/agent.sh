@@ -2,7 +2,7 @@
 # change, a key rotation, a hostile entry, a node that leaves, the packet process killed, a start without the directory.
 . "$(dirname "$0")/common.sh"
 # Packet processes outlive their agents.
-trap 'for child in "${children[@]}" $(pgrep -f "vxseal up -c $work/"); do kill "$child" 2>/dev/null || true; done; rm -rf --one-file-system "$work"' EXIT
+trap 'for child in "${children[@]}" $(pgrep -f "vxseal up -c $work/"); do kill "$child" 2>/dev/null || true; done; remove_work' EXIT
 directory=$work/directory
 mkdir -p "$directory/nodes"
 cat > "$directory/net-conf.json" << END

@@ -6,7 +6,14 @@ mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
 children=()
 declare -A daemons
-trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done; rm -rf --one-file-system "$work"' EXIT
+# What is mounted below would be removed with it: rm spares other file systems, but not a bind mount of the same one.
+remove_work() {
+    local points
+    points=$(awk -v below="$work/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | tac)
+    [ -z "$points" ] || xargs -r umount -l <<< "$points" || return 0
+    rm -rf --one-file-system "$work"
+}
+trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done; remove_work' EXIT
 trap 'exit 1' TERM INT
 
 fail() { echo "FAILED: $*" >&2; tail -n 20 "$work"/*.log >&2 2>/dev/null || true; exit 1; }
