@@ -117,7 +117,12 @@ public actor KubernetesDirectory: PeerDirectory {
     /// - Throws: `DirectoryError` when the API cannot be asked now, or an annotation is no address.
     public func settings() async throws -> NodeSettings {
         try await told {
-            let node: NodeObject = try await client.get(configuration.node)
+            let node: NodeObject
+            do {
+                node = try await client.get(configuration.node)
+            } catch let error as KubernetesError where error.code == 404 {
+                throw DirectoryError("the API knows no node \(configuration.node) yet", isTransient: true)
+            }
             do {
                 return try annotations.settings(of: node)
             } catch let failure as NodeFailure {
