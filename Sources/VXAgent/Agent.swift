@@ -110,7 +110,8 @@ public struct Agent: Sendable {
         for field in network.unknownFields {
             logger.warning("net-conf.json has a field that nobody reads", metadata: ["field": "\(field)"])
         }
-        let seal = Self.policy(
+        let isCalico = if case .calico = configuration.directory { true } else { false }
+        let seal = isCalico ? SealPolicy.off : Self.policy(
             configured: configuration.seal.flatMap(SealPolicy.init(rawValue:)),
             network: network.backend.seal
         )
@@ -141,7 +142,7 @@ public struct Agent: Sendable {
         )
         var lease = try await ask("a lease", else: former) { try await directory.acquire(request) }
         if lease.record == nil { lease.record = former?.record }
-        let device = configuration.device ?? "flannel.\(network.backend.vni)"
+        let device = configuration.device ?? (isCalico ? "vxlan.calico" : "flannel.\(network.backend.vni)")
         try removeStaleDevice(device, vni: network.backend.vni)
         let file = (node.adminSocket as NSString).deletingPathExtension + ".agent.yaml"
         let overlay = try Overlay(
@@ -230,6 +231,7 @@ public struct Agent: Sendable {
         case .file(let folder): return FileDirectory(folder: folder)
         case .etcd(let settings): return try EtcdDirectory(settings, notice: notice)
         case .kubernetes(let settings): return try KubernetesDirectory(settings, notice: notice)
+        case .calico(let settings): return try CalicoDirectory(settings, notice: notice)
         }
     }
 

@@ -42,6 +42,8 @@ struct OwnLease: Sendable {
         earlier: String?,
         now: UInt64
     ) -> Lease {
+        // What Calico has settled of a node is all there is to say.
+        if lease.vtep != nil || lease.vtepV6 != nil { return lease }
         var complete = request(underlay: underlay)
         complete.id = lease.id
         complete.node = lease.node

@@ -105,16 +105,17 @@ struct SocketOptions: ParsableArguments {
 
     func client() throws -> AdminClient { try Self.client(socket: socket) }
 
-    static func client(socket: String?) throws -> AdminClient {
-        if let socket { return AdminClient(socket: socket) }
-        if let socket = ProcessInfo.processInfo.environment["VXSEAL_SOCKET"], !socket.isEmpty {
-            return AdminClient(socket: socket)
-        }
+    static func client(socket: String?) throws -> AdminClient { AdminClient(socket: try path(socket)) }
+
+    /// The socket that is named, or the only one there is.
+    static func path(_ named: String?) throws -> String {
+        if let named { return named }
+        if let socket = ProcessInfo.processInfo.environment["VXSEAL_SOCKET"], !socket.isEmpty { return socket }
         let directory = "/run/vxseal"
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).filter {
             $0.hasSuffix(".sock")
         }.sorted()
-        if names.count == 1 { return AdminClient(socket: "\(directory)/\(names[0])") }
+        if names.count == 1 { return "\(directory)/\(names[0])" }
         if names.isEmpty {
             throw CommandFailure(
                 "error: no daemon's socket in \(directory); start one with: vxseal up -c FILE, or name it with --socket"

@@ -11,11 +11,13 @@ struct Status: AsyncParsableCommand {
     var watch = false
 
     func run() async throws {
-        let client = try options.client()
+        let socket = try SocketOptions.path(options.socket)
+        let client = AdminClient(socket: socket)
         repeat {
             let status = try await asking { try await client.status() }
             if watch { print("\u{1b}[H\u{1b}[2J", terminator: "") }
             print(options.json ? try Terminal.json(status) : Self.text(status))
+            if !options.json, let overlay = await OverlayLines(beside: socket) { print("\n" + overlay.text) }
             if watch { try await Task.sleep(for: .seconds(1)) }
         } while watch
     }

@@ -31,6 +31,10 @@ extension AgentConfiguration.Directory {
             add("kubeconfig", settings.kubeconfig)
             add("netConf", settings.netConf)
             add("annotationPrefix", settings.annotationPrefix)
+        case .calico(let settings):
+            add("kubeconfig", settings.kubernetes.kubeconfig)
+            add("netConf", settings.kubernetes.netConf)
+            lines.append("crossSubnet: \(settings.isCrossSubnet)")
         case .etcd(let settings):
             lines.append("endpoints: [\(settings.endpoints.map { "\"\($0)\"" }.joined(separator: ", "))]")
             add("prefix", settings.prefix)

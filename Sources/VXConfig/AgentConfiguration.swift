@@ -11,6 +11,8 @@ public struct AgentConfiguration: Sendable {
         case etcd(EtcdConfiguration)
         /// The Kubernetes API.
         case kubernetes(KubernetesConfiguration)
+        /// The nodes of a Calico cluster, by the Kubernetes API.
+        case calico(CalicoConfiguration)
 
         /// What the configuration calls it.
         public var name: String {
@@ -18,6 +20,7 @@ public struct AgentConfiguration: Sendable {
             case .file: "file"
             case .etcd: "etcd"
             case .kubernetes: "kubernetes"
+            case .calico: "calico"
             }
         }
     }
@@ -50,6 +53,6 @@ public struct AgentConfiguration: Sendable {
     public var subnetFile: String
     /// What leaves the overlay gets this node's address.
     public var masquerade: Bool
-    /// The overlay's device; nil for `flannel.VNI`.
+    /// The overlay's device; nil for `flannel.VNI`, or Calico's `vxlan.calico`.
     public var device: String?
 }

@@ -19,6 +19,9 @@ struct AgentReader {
         let seal = reader.parsed("seal", "write off, prefer or require") { text in
             ["off", "prefer", "require"].contains(text) ? text : nil
         }
+        if case .calico = directory, let seal, seal != "off" {
+            problems.add(reader.value("seal"), "Calico's nodes publish no keys", "write `seal: off`, or leave it out")
+        }
         let trust = trust(reader)
         let interface = reader.text("interface")
         let publicIP = reader.parsed("publicIP", "write it as 192.0.2.1") { IPv4Address($0) }
@@ -54,7 +57,7 @@ struct AgentReader {
         }
         guard let reader = MappingReader(item, path: "directory", problems: problems) else { return nil }
         defer { reader.finish() }
-        switch reader.required("type", "write etcd, kubernetes or file") {
+        switch reader.required("type", "write etcd, kubernetes, calico or file") {
         case "etcd": return .etcd(etcd(reader))
         case "kubernetes":
             return .kubernetes(
@@ -65,10 +68,21 @@ struct AgentReader {
                     annotationPrefix: reader.text("annotationPrefix") ?? KubernetesConfiguration.flannelPrefix
                 )
             )
+        case "calico":
+            return .calico(
+                CalicoConfiguration(
+                    kubernetes: KubernetesConfiguration(
+                        node: node,
+                        kubeconfig: reader.text("kubeconfig").map(resolve),
+                        netConf: reader.text("netConf").map(resolve) ?? KubernetesConfiguration.usualNetConf
+                    ),
+                    isCrossSubnet: reader.boolean("crossSubnet", default: false)
+                )
+            )
         case "file":
             return reader.required("path", "name the file with the leases").map { .file(resolve($0)) }
         case .some:
-            problems.add(reader.value("type"), "there is no such directory", "write etcd, kubernetes or file")
+            problems.add(reader.value("type"), "there is no such directory", "write etcd, kubernetes, calico or file")
             return nil
         case nil: return nil
         }

@@ -42,6 +42,7 @@ extension NetworkConfiguration {
             "    forwardLinkLocal: \(forwardLinkLocal)", "    " + list("addresses", addresses),
         ]
         if hasDevice { lines.append("    device: \"\(device)\"") }
+        if let mac { lines.append("    mac: \"\(mac)\"") }
         if let vlans { lines.append("    vlan: [\(TagListReader.text(of: vlans))]") }
         if let bridge { lines.append("    bridge: \"\(bridge)\"") }
         if allowMixedBridge { lines.append("    allowMixedBridge: true") }

@@ -87,6 +87,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
     public var vni: VNI
     /// The TAP device's name, at most 15 bytes.
     public var device: String
+    /// The TAP device's MAC address; nil for one that comes from the node's key.
+    public var mac: MACAddress?
     /// False for a relay for which none is configured: frames only pass between its peers.
     public var hasDevice = true
     /// How its frames travel.

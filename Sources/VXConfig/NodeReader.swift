@@ -180,6 +180,7 @@ struct NetworkReader {
                 "use at most 15 bytes, no slash"
             )
         }
+        let mac = reader.parsed("mac", AllowanceReader.stationMend, MACAddress.init(station:))
         let mode = reader.parsed("mode", "write sealed, mixed or plaintext") {
             NetworkConfiguration.Mode(rawValue: $0)
         }
@@ -227,6 +228,7 @@ struct NetworkReader {
         let value = NetworkConfiguration(
             vni: vni,
             device: device,
+            mac: mac,
             hasDevice: !relay || reader.value("device") != nil || bridge != nil || !addresses.isEmpty,
             mode: mode ?? .sealed,
             relay: relay,

@@ -8,12 +8,15 @@ enum Claim: Hashable {
     case mac(MACAddress)
     case key(PublicKey)
     case subnet(IPPrefix)
+    /// A part of somebody's subnet that is another's.
+    case lent(IPPrefix)
 
     static func all(of peer: OverlayPeer) -> Set<Claim> {
         var claims: Set<Claim> = [.name(peer.name)]
         claims.formUnion(peer.addresses.map(Claim.address))
         claims.formUnion([peer.mac, peer.macV6].compactMap { $0.map(Claim.mac) })
         claims.formUnion(peer.subnets.map(Claim.subnet))
+        claims.formUnion(peer.extraSubnets.map(Claim.lent))
         if let sealed = peer.sealed { claims.insert(.key(sealed.publicKey)) }
         return claims
     }
@@ -24,7 +27,7 @@ enum Claim: Hashable {
         case .address(let address): "the address \(address)"
         case .mac(let mac): "the MAC address \(mac)"
         case .key(let key): "the key \(key)"
-        case .subnet(let subnet): "the subnet \(subnet)"
+        case .subnet(let subnet), .lent(let subnet): "the subnet \(subnet)"
         }
     }
 }

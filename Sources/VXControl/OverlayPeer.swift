@@ -29,6 +29,14 @@ public struct OverlayPeer: Sendable, Hashable {
     public var publicIP: IPv4Address?
     /// Its underlay address of IPv6.
     public var publicIPv6: IPv6Address?
+    /// More subnets and single addresses of its pods, some of them within other nodes' subnets: Calico's.
+    public var extraSubnets: [IPPrefix] = []
+    /// The next hop of routes to its pods of IPv4; nil for its subnet's first address, as flannel has it.
+    public var vtep: IPv4Address?
+    /// The next hop of routes to its pods of IPv6.
+    public var vtepV6: IPv6Address?
+    /// Its pods are reached without VXLAN.
+    public var isDirect = false
     /// Nil for a node of flannel.
     public var sealed: Sealed?
 

@@ -88,36 +88,47 @@ public struct OverlayPlan: Sendable {
             vni: basis.flannel.backend.vni,
             device: basis.device,
             mode: basis.seal == .off ? .plaintext : basis.seal == .prefer ? .mixed : .sealed,
-            addresses: basis.lease.subnets.compactMap { subnet in
-                IPPrefix(address: subnet.address, length: subnet.address.bitCount)
-            },
+            addresses: Self.addresses(of: basis.lease),
             mtu: mtu,
             learning: basis.flannel.backend.learning,
             fdbLimit: 16_384
         )
+        network.mac = (basis.lease.backend ?? basis.lease.backendV6)?.mac
         for peer in peers.sorted(by: { $0.name < $1.name }) { add(peer, basis) }
     }
 
+    /// The device's: of each family the one that others' routes lead to.
+    private static func addresses(of lease: Lease) -> [IPPrefix] {
+        [
+            lease.vtep.map(IPAddress.v4) ?? lease.subnet?.address,
+            lease.vtepV6.map(IPAddress.v6) ?? lease.subnetV6?.address,
+        ].compactMap { $0.flatMap { IPPrefix(address: $0, length: $0.bitCount) } }
+    }
+
     private mutating func add(_ peer: OverlayPeer, _ basis: Basis) {
-        let isDirect = basis.flannel.backend.directRouting
-        for (subnet, address, mac) in [
-            (peer.subnet, peer.publicIP.map(IPAddress.v4), peer.mac),
-            (peer.subnetV6, peer.publicIPv6.map(IPAddress.v6), peer.macV6),
-        ] {
-            guard let subnet else { continue }
+        let hops: [(IPAddress?, IPAddress?, MACAddress?, Bool)] = [
+            (peer.publicIP.map(IPAddress.v4), peer.vtep.map(IPAddress.v4) ?? peer.subnet?.address, peer.mac, false),
+            (peer.publicIPv6.map(IPAddress.v6), peer.vtepV6.map(IPAddress.v6) ?? peer.subnetV6?.address, peer.macV6, true),
+        ]
+        for (address, hop, mac, isIPv6) in hops {
+            let subnets = (peer.subnets + peer.extraSubnets).filter { $0.address.isIPv6 == isIPv6 }
+            guard !subnets.isEmpty, let hop else { continue }
             // Without encapsulation there is no seal.
-            if isDirect, peer.sealed == nil, let address, basis.links.contains(where: { $0.contains(address) }) {
-                routes.insert(Route(destination: subnet, gateway: address, isOverlay: false))
+            let isOnLink = basis.flannel.backend.directRouting && basis.links.contains { link in
+                address.map(link.contains) ?? false
+            }
+            if peer.sealed == nil, peer.isDirect || isOnLink, let address {
+                for subnet in subnets { routes.insert(Route(destination: subnet, gateway: address, isOverlay: false)) }
                 continue
             }
             guard let mac else { continue }
-            routes.insert(Route(destination: subnet, gateway: subnet.address, isOverlay: true))
-            neighbors.insert(Neighbor(address: subnet.address, mac: mac))
+            for subnet in subnets { routes.insert(Route(destination: subnet, gateway: hop, isOverlay: true)) }
+            neighbors.insert(Neighbor(address: hop, mac: mac))
         }
         // Pods speak from their subnets, and processes of the node's own network to pods from its addresses.
+        let hosts = peer.addresses + [peer.vtep.map(IPAddress.v4), peer.vtepV6.map(IPAddress.v6)].compactMap(\.self)
         let prefixes =
-            peer.subnets
-            + peer.addresses.compactMap { IPPrefix(address: $0, length: $0.bitCount) }
+            peer.subnets + peer.extraSubnets + hosts.compactMap { IPPrefix(address: $0, length: $0.bitCount) }
         if let sealed = peer.sealed {
             let endpoint =
                 sealed.endpoints.first { $0.address.isIPv6 == (basis.lease.publicIP == nil) } ?? sealed.endpoints.first

@@ -195,6 +195,10 @@ public struct PeerTable: Sendable {
             publicIP: lease.publicIP,
             publicIPv6: lease.publicIPv6
         )
+        peer.extraSubnets = lease.extraSubnets
+        peer.vtep = lease.vtep
+        peer.vtepV6 = lease.vtepV6
+        peer.isDirect = lease.isDirect
         guard !peer.subnets.isEmpty else { throw .incomplete("subnet") }
         guard !peer.addresses.isEmpty else { throw .incomplete("underlay address") }
         for address in peer.addresses {
@@ -228,6 +232,14 @@ public struct PeerTable: Sendable {
                 family.network.contains(subnet.address), subnet.length > 0
             else { throw .outsideNetwork(subnet) }
             for mine in own.lease.subnets where mine.overlaps(subnet) { throw .ownProperty("\(subnet)") }
+        }
+        for subnet in lease.extraSubnets {
+            guard let family = subnet.address.isIPv6 ? pool.v6 : pool.v4, subnet == subnet.network,
+                subnet.length >= family.network.length, family.network.contains(subnet.address), subnet.length > 0
+            else { throw .outsideNetwork(subnet) }
+            // A part of this node's own may have been lent; all of it, or more, has not.
+            for mine in own.lease.subnets + own.lease.extraSubnets
+            where mine.overlaps(subnet) && subnet.length <= mine.length { throw .ownProperty("\(subnet)") }
         }
     }
 

@@ -20,6 +20,12 @@ public struct StoredLease: Codable, Sendable, Equatable {
     public var record: String?
     /// No node is behind it.
     public var isReservation: Bool?
+    /// `Lease.extraSubnets`.
+    public var extraSubnets: [String]?
+    /// `Lease.vtep` and `Lease.vtepV6`.
+    public var vteps: [String]?
+    /// `Lease.isDirect`.
+    public var isDirect: Bool?
 
     /// Of a lease.
     public init(_ lease: Lease) {
@@ -32,6 +38,10 @@ public struct StoredLease: Codable, Sendable, Equatable {
         backendV6Data = lease.backendV6?.json
         record = lease.record
         isReservation = lease.isReservation ? true : nil
+        extraSubnets = lease.extraSubnets.isEmpty ? nil : lease.extraSubnets.map(\.description)
+        let hops = [lease.vtep?.description, lease.vtepV6?.description].compactMap(\.self)
+        vteps = hops.isEmpty ? nil : hops
+        isDirect = lease.isDirect ? true : nil
     }
 
     /// The lease.
@@ -63,6 +73,10 @@ public struct StoredLease: Codable, Sendable, Equatable {
         if let backendV6Data { lease.backendV6 = try BackendData(parsing: backendV6Data) }
         lease.record = record
         lease.isReservation = isReservation ?? false
+        lease.extraSubnets = (extraSubnets ?? []).compactMap { IPPrefix($0) }
+        for case .v4(let address)? in (vteps ?? []).map({ IPAddress($0) }) { lease.vtep = address }
+        for case .v6(let address)? in (vteps ?? []).map({ IPAddress($0) }) { lease.vtepV6 = address }
+        lease.isDirect = isDirect ?? false
         return lease
     }
 }

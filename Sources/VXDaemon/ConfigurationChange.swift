@@ -150,6 +150,7 @@ struct ConfigurationChange: Sendable {
         static let all: [NetworkField] = [
             NetworkField("device", \.device, isRemade: always),
             NetworkField("device", \.hasDevice, isRemade: always),
+            NetworkField("mac", \.mac, isRemade: always),
             // The device of a mixed network is that of a sealed one: the last step of a migration loses nothing.
             NetworkField("mode", \.mode, isRemade: { $0.mode == .plaintext || $1.mode == .plaintext }),
             NetworkField("relay", \.relay),

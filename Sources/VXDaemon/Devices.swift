@@ -44,7 +44,7 @@ struct DeviceMaker {
 
     /// The device's MAC address: the same after every restart, so that neighbours need not ask again; another for every node
     /// and network.
-    func address(of network: NetworkConfiguration) -> MACAddress { address(vni: network.vni) }
+    func address(of network: NetworkConfiguration) -> MACAddress { network.mac ?? address(vni: network.vni) }
 
     func address(vni: VNI) -> MACAddress { address(for: "device", vni: vni.rawValue) }
 

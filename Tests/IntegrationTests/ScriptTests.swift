@@ -11,9 +11,9 @@ import Testing
     /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
     /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
     /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes;
-    /// `agent` and `kubernetes` are about who is a peer.
+    /// `agent`, `kubernetes` and `calico` are about who is a peer.
     static let otherScripts = [
-        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "multicast", "wait", "devices", "startup", "demo",
+        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "multicast", "wait", "devices", "startup", "demo",
         "firewall",
     ]
     /// About the process and whoever started it.

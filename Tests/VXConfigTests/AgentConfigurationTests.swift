@@ -57,6 +57,7 @@ import VXCrypto
             + "certificateFile: c.pem, keyFile: k.pem, username: u, passwordFile: p}\nseal: prefer\ntrust: pinned\n",
         "directory: {type: kubernetes, kubeconfig: k, netConf: n, annotationPrefix: a.b/c}\ninterface: eth1\n"
             + "publicIP: 192.0.2.1\npublicIPv6: 2001:db8::1\nmasquerade: true\ndevice: ovl\n",
+        "directory: {type: calico, kubeconfig: k, crossSubnet: true}\n",
         "directory: {type: file, path: d}\ntrust: roster\nrosterFile: r\n"
             + "rosterKey: OsXa4DRtizRm3I9GVF95/O8wtlc6VMRuUsbKJcp3D3s=\nsubnetFile: /s\n",
     ])
@@ -74,6 +75,7 @@ import VXCrypto
         ("directory: {type: etcd, keyFile: k}", "certificateFile and keyFile belong together"),
         ("directory: {type: etcd, username: u}", "username and passwordFile belong together"),
         ("directory: {type: etcd, netConf: n}", "unknown key `directory.netConf`"),
+        ("directory: {type: calico}\nseal: prefer", "Calico's nodes publish no keys"),
         ("directory: {type: etcd}\nseal: maybe", "seal `maybe` cannot be read"),
         ("directory: {type: etcd}\ntrust: roster", "a roster needs a file and a key"),
         ("directory: {type: etcd}\nrosterFile: r", "a roster is named and not used"),

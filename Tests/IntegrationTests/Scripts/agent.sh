@@ -165,6 +165,8 @@ mv "$directory" "$work/away"
 start n2
 until_true 30 "n2 starts from what it remembers" pods 2 1
 is n2 'a["isReachable"]' False || fail "n2 says that the directory answers"
+"$VXSEAL" status --socket "$work/n2.sock" > "$work/status"
+grep "DOES NOT ANSWER, for" "$work/status" > /dev/null || fail "the status does not tell: $(cat "$work/status")"
 mv "$work/away" "$directory"
 until_true 5 "the directory is back" is n2 'a["isReachable"]' True
 
