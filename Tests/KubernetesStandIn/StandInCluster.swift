@@ -88,6 +88,8 @@ public actor StandInCluster {
 
     /// How many watch now.
     public var watcherCount: Int { watchers.count }
+    /// How many there have been: who waits for the next one is not content with the last.
+    public private(set) var watchersSoFar = 0
 
     /// Creates an object, or replaces it.
     public func put(_ resource: Resource, _ object: JSON) {
@@ -260,6 +262,7 @@ public actor StandInCluster {
             }
         }
         let id = UUID()
+        watchersSoFar += 1
         watchers[id] = Watcher(resource: resource, name: name, wantsBookmarks: wantsBookmarks, lines: lines)
         return (id, stream)
     }

@@ -245,10 +245,11 @@ struct DirectoryTests {
                 try await eventually("a watch") { await cluster.watcherCount == 1 }
                 await cluster.sendRaw(Data("{\"type\":\"MODIFIED\",\"obj\n".utf8))
                 try await eventually("a second snapshot") { told.count(\.isSnapshot) == 2 }
+                try await eventually("a second watch") { await cluster.watchersSoFar == 2 }
                 await cluster.inject(.garbage, verb: "list")
                 await cluster.sendRaw(Data("\u{0}\u{1}\n".utf8))
                 try await eventually("a third snapshot") { told.count(\.isSnapshot) == 3 }
-                try await eventually("a watch") { await cluster.watcherCount == 1 }
+                try await eventually("a third watch") { await cluster.watchersSoFar == 3 }
                 await cluster.sendRaw(Data("{\"type\":\"SURPRISE\",\"object\":{}}\n\n".utf8))
                 await cluster.put(.nodes, nodeJSON(4))
                 try await eventually("the event") { told.leases.count == 4 }
