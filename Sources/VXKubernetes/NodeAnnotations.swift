@@ -1,6 +1,6 @@
 import Foundation
 import VXControl
-public import VXWire
+import VXWire
 
 /// Between a node's object and its lease.
 struct NodeAnnotations: Sendable {
