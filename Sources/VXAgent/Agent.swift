@@ -111,10 +111,13 @@ public struct Agent: Sendable {
             logger.warning("net-conf.json has a field that nobody reads", metadata: ["field": "\(field)"])
         }
         let isCalico = if case .calico = configuration.directory { true } else { false }
-        let seal = isCalico ? SealPolicy.off : Self.policy(
-            configured: configuration.seal.flatMap(SealPolicy.init(rawValue:)),
-            network: network.backend.seal
-        )
+        let seal =
+            isCalico
+            ? SealPolicy.off
+            : Self.policy(
+                configured: configuration.seal.flatMap(SealPolicy.init(rawValue:)),
+                network: network.backend.seal
+            )
         let former = try? remembered?.own.lease(named: node.node)
         let settings = try await ask("settings", else: former.map { _ in NodeSettings() }) {
             try await directory.settings()

@@ -108,15 +108,20 @@ public struct OverlayPlan: Sendable {
     private mutating func add(_ peer: OverlayPeer, _ basis: Basis) {
         let hops: [(IPAddress?, IPAddress?, MACAddress?, Bool)] = [
             (peer.publicIP.map(IPAddress.v4), peer.vtep.map(IPAddress.v4) ?? peer.subnet?.address, peer.mac, false),
-            (peer.publicIPv6.map(IPAddress.v6), peer.vtepV6.map(IPAddress.v6) ?? peer.subnetV6?.address, peer.macV6, true),
+            (
+                peer.publicIPv6.map(IPAddress.v6), peer.vtepV6.map(IPAddress.v6) ?? peer.subnetV6?.address, peer.macV6,
+                true
+            ),
         ]
         for (address, hop, mac, isIPv6) in hops {
             let subnets = (peer.subnets + peer.extraSubnets).filter { $0.address.isIPv6 == isIPv6 }
             guard !subnets.isEmpty, let hop else { continue }
             // Without encapsulation there is no seal.
-            let isOnLink = basis.flannel.backend.directRouting && basis.links.contains { link in
-                address.map(link.contains) ?? false
-            }
+            let isOnLink =
+                basis.flannel.backend.directRouting
+                && basis.links.contains { link in
+                    address.map(link.contains) ?? false
+                }
             if peer.sealed == nil, peer.isDirect || isOnLink, let address {
                 for subnet in subnets { routes.insert(Route(destination: subnet, gateway: address, isOverlay: false)) }
                 continue

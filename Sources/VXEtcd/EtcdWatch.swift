@@ -1,7 +1,7 @@
 import AsyncHTTPClient
 import Foundation
 import NIOCore
-import NIOFoundationCompat
+import VXControl
 
 /// What etcd tells of a range's changes, from one member, until the stream ends: with `EtcdError.compacted` where what was asked
 /// for is no longer kept, else with what befell the stream. It never ends without an error.
@@ -44,7 +44,7 @@ struct EtcdWatch: AsyncSequence, Sendable {
                         try Task.checkCancellation()
                         throw EtcdError.unreachable(endpoint, "it has ended the watch")
                     }
-                    lines.append(piece)
+                    lines.append(piece.readableBytesView)
                 }
             } catch is LineSplitter.TooLong {
                 throw EtcdError.tooLarge(endpoint)
@@ -53,10 +53,10 @@ struct EtcdWatch: AsyncSequence, Sendable {
             }
         }
 
-        private mutating func read(_ line: ByteBuffer) throws -> Message? {
-            let length = line.readableBytes
+        private mutating func read(_ line: ArraySlice<UInt8>) throws -> Message? {
+            let length = line.count
             guard length > 0 else { return nil }
-            guard let streamed = try? JSONDecoder().decode(Streamed<WatchReply>.self, from: Data(buffer: line)) else {
+            guard let streamed = try? JSONDecoder().decode(Streamed<WatchReply>.self, from: Data(line)) else {
                 throw EtcdError.unreachable(endpoint, "a line of the watch is not etcd's")
             }
             if let refusal = streamed.error {

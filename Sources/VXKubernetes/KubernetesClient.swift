@@ -246,10 +246,10 @@ struct WatchStream<Object: APIObject>: AsyncSequence, Sendable {
             do {
                 while true {
                     while let line = try lines.next() {
-                        if line.readableBytes > 0 { return try read(line) }
+                        if !line.isEmpty { return try read(line) }
                     }
                     guard let piece = try await pieces.next() else { return nil }
-                    lines.append(piece)
+                    lines.append(piece.readableBytesView)
                 }
             } catch is LineSplitter.TooLong {
                 throw KubernetesError.malformed(call, "a line of more than \(KubernetesClient.lineLimit >> 20) MiB")
@@ -258,8 +258,8 @@ struct WatchStream<Object: APIObject>: AsyncSequence, Sendable {
             }
         }
 
-        private func read(_ line: ByteBuffer) throws(KubernetesError) -> WatchEvent<Object> {
-            guard let event = try? decoder.decode(WatchEvent<Object>.self, from: Data(buffer: line)) else {
+        private func read(_ line: ArraySlice<UInt8>) throws(KubernetesError) -> WatchEvent<Object> {
+            guard let event = try? decoder.decode(WatchEvent<Object>.self, from: Data(line)) else {
                 throw .malformed(call, "a line that cannot be read")
             }
             guard case .failed(let status) = event else { return event }

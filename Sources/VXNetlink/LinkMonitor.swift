@@ -18,26 +18,19 @@ public final class LinkMonitor {
 
     /// Listens from now on.
     public init() throws(NetlinkError) {
-        guard let socket = nl_socket_alloc() else { throw NetlinkError("nl_socket_alloc", code: -NLE_NOMEM, "netlink") }
-        self.socket = socket
-        nl_socket_disable_seq_check(socket)
-        var code = nl_connect(socket, NETLINK_ROUTE)
-        if code >= 0 { code = nl_socket_add_membership(socket, CInt(RTNLGRP_LINK.rawValue)) }
-        if code >= 0 { code = nl_socket_set_nonblocking(socket) }
-        if code >= 0 {
-            code = nl_socket_modify_cb(
-                socket,
-                NL_CB_VALID,
-                NL_CB_CUSTOM,
-                { message, argument in
-                    guard let message, let argument else { return CInt(NL_OK.rawValue) }
-                    Unmanaged<LinkMonitor>.fromOpaque(argument).takeUnretainedValue().note(nlmsg_hdr(message))
-                    return CInt(NL_OK.rawValue)
-                },
-                Unmanaged.passUnretained(self).toOpaque()
-            )
-        }
-        if code < 0 { throw NetlinkError("rtnetlink membership", code: code, "changes of links") }
+        socket = try subscription(to: [RTNLGRP_LINK], "changes of links")
+        let code = nl_socket_modify_cb(
+            socket,
+            NL_CB_VALID,
+            NL_CB_CUSTOM,
+            { message, argument in
+                guard let message, let argument else { return CInt(NL_OK.rawValue) }
+                Unmanaged<LinkMonitor>.fromOpaque(argument).takeUnretainedValue().note(nlmsg_hdr(message))
+                return CInt(NL_OK.rawValue)
+            },
+            Unmanaged.passUnretained(self).toOpaque()
+        )
+        if code < 0 { throw NetlinkError("nl_socket_modify_cb", code: code, "changes of links") }
     }
 
     deinit { nl_socket_free(socket) }

@@ -34,8 +34,7 @@ extension NetworkConfigurator {
         rtnl_route_set_table(entry, UInt32(RT_TABLE_MAIN.rawValue))
         let scope = route.gateway == nil && !route.destination.address.isIPv6 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE
         rtnl_route_set_scope(entry, UInt8(scope.rawValue))
-        // RTPROT_BOOT of linux/rtnetlink.h: what ip(8) and the other plugins leave there.
-        rtnl_route_set_protocol(entry, 3)
+        rtnl_route_set_protocol(entry, Route.Origin.boot.rawValue)
         rtnl_route_set_dst(entry, destination)
         nl_addr_put(destination)
         rtnl_route_nh_set_ifindex(hop, rtnl_link_get_ifindex(link))
@@ -55,22 +54,14 @@ extension NetworkConfigurator {
     public func routes(by device: String) throws(NetlinkError) -> [DeviceRoute] {
         let link = try find(device)
         defer { rtnl_link_put(link) }
-        var cache: OpaquePointer?
-        let code = rtnl_route_alloc_cache(socket, AF_UNSPEC, 0, &cache)
-        guard code >= 0, let cache else { throw NetlinkError("rtnl_route_alloc_cache", code: code, "routes") }
-        defer { nl_cache_free(cache) }
+        let index = rtnl_link_get_ifindex(link)
         var routes: [DeviceRoute] = []
-        var next = nl_cache_get_first(cache)
-        while let entry = next {
-            next = nl_cache_get_next(entry)
-            guard rtnl_route_get_table(entry) == UInt32(RT_TABLE_MAIN.rawValue),
-                rtnl_route_get_type(entry) == UInt8(RTN_UNICAST), let destination = rtnl_route_get_dst(entry),
-                let hop = rtnl_route_nexthop_n(entry, 0),
-                rtnl_route_nh_get_ifindex(hop) == rtnl_link_get_ifindex(link),
-                let address = Self.value(of: destination),
+        try eachRoute { entry in
+            guard let destination = rtnl_route_get_dst(entry), let hop = rtnl_route_nexthop_n(entry, 0),
+                rtnl_route_nh_get_ifindex(hop) == index, let address = IPAddress(destination),
                 let prefix = IPPrefix(address: address, length: Int(nl_addr_get_prefixlen(destination)))
-            else { continue }
-            routes.append(DeviceRoute(to: prefix, via: rtnl_route_nh_get_gateway(hop).flatMap(Self.value)))
+            else { return }
+            routes.append(DeviceRoute(to: prefix, via: rtnl_route_nh_get_gateway(hop).flatMap { IPAddress($0) }))
         }
         return routes
     }
@@ -79,32 +70,6 @@ extension NetworkConfigurator {
     public func setNeighbor(_ address: IPAddress, at mac: MACAddress, on device: String) throws(NetlinkError) {
         let link = try find(device)
         defer { rtnl_link_put(link) }
-        guard let entry = rtnl_neigh_alloc(), let destination = Self.address(address), let value = Self.linkLayer(mac)
-        else { throw NetlinkError("rtnl_neigh_alloc", code: -NLE_NOMEM, "neighbour \(address)") }
-        defer { rtnl_neigh_put(entry) }
-        rtnl_neigh_set_ifindex(entry, rtnl_link_get_ifindex(link))
-        rtnl_neigh_set_dst(entry, destination)
-        rtnl_neigh_set_lladdr(entry, value)
-        nl_addr_put(destination)
-        nl_addr_put(value)
-        // NUD_PERMANENT of linux/neighbour.h.
-        rtnl_neigh_set_state(entry, 0x80)
-        let code = rtnl_neigh_add(socket, entry, NLM_F_CREATE | NLM_F_REPLACE)
-        if code < 0 { throw NetlinkError("rtnl_neigh_add", code: code, "neighbour \(address) on \(device)") }
-    }
-
-    /// Of libnl's form; nil for another family's.
-    private static func value(of address: OpaquePointer) -> IPAddress? {
-        guard let raw = nl_addr_get_binary_addr(address) else { return nil }
-        let bytes = UnsafeRawBufferPointer(start: raw, count: Int(nl_addr_get_len(address)))
-        func number(_ range: Range<Int>) -> UInt64 {
-            // The default route's destination has no bytes.
-            bytes.isEmpty ? 0 : bytes[range].reduce(0) { $0 << 8 | UInt64($1) }
-        }
-        switch (nl_addr_get_family(address), bytes.count) {
-        case (AF_INET, 0), (AF_INET, 4): return .v4(IPv4Address(UInt32(number(0..<4))))
-        case (AF_INET6, 0), (AF_INET6, 16): return .v6(IPv6Address(high: number(0..<8), low: number(8..<16)))
-        default: return nil
-        }
+        try replace(PermanentNeighbor(address: address, mac: mac), on: Int(rtnl_link_get_ifindex(link)))
     }
 }

@@ -129,7 +129,7 @@ extension NetworkConfigurator {
         return best?.device
     }
 
-    private func eachRoute(_ body: (OpaquePointer) -> Void) throws(NetlinkError) {
+    func eachRoute(_ body: (OpaquePointer) -> Void) throws(NetlinkError) {
         var cache: OpaquePointer?
         let code = rtnl_route_alloc_cache(socket, AF_UNSPEC, 0, &cache)
         guard code >= 0, let cache else { throw NetlinkError("rtnl_route_alloc_cache", code: code, "routes") }
@@ -188,9 +188,8 @@ extension NetworkConfigurator {
         _ device: Int,
         _ body: (OpaquePointer) throws(NetlinkError) -> Void
     ) throws(NetlinkError) {
-        var bytes = (0..<6).map { UInt8(truncatingIfNeeded: neighbor.mac.rawValue >> UInt64(40 - 8 * $0)) }
         guard let entry = rtnl_neigh_alloc(), let address = Self.address(neighbor.address),
-            let mac = nl_addr_build(AF_LLC, &bytes, bytes.count)
+            let mac = Self.linkLayer(neighbor.mac)
         else { throw NetlinkError("rtnl_neigh_alloc", code: -NLE_NOMEM, "neighbour \(neighbor.address)") }
         defer { rtnl_neigh_put(entry) }
         rtnl_neigh_set_ifindex(entry, CInt(device))

@@ -48,8 +48,7 @@ public struct NetworkConfigurator: ~Copyable {
         defer { rtnl_link_put(change) }
         if let mtu { rtnl_link_set_mtu(change, UInt32(mtu)) }
         if let address {
-            var bytes = (0..<6).map { UInt8(truncatingIfNeeded: address.rawValue >> UInt64(40 - 8 * $0)) }
-            let value = nl_addr_build(AF_LLC, &bytes, bytes.count)
+            let value = Self.linkLayer(address)
             rtnl_link_set_addr(change, value)
             nl_addr_put(value)
         }

@@ -13,7 +13,8 @@ import Testing
     /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes;
     /// `agent`, `kubernetes` and `calico` are about who is a peer.
     static let otherScripts = [
-        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "multicast", "wait", "devices", "startup", "demo",
+        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "multicast", "wait", "devices",
+        "startup", "demo",
         "firewall",
     ]
     /// About the process and whoever started it.

@@ -9,32 +9,6 @@ import VXWire
 
 /// What needs no etcd.
 @Suite struct UnitTests {
-    // MARK: - Lines
-
-    @Test func linesComeWholeHoweverTheyAreCut() throws {
-        let text = "one\n\ntwo and more\nthree\n"
-        for size in 1...text.utf8.count {
-            var splitter = LineSplitter(limit: 12)
-            var lines: [String] = []
-            var rest = Array(text.utf8)[...]
-            while !rest.isEmpty {
-                splitter.append(ByteBuffer(bytes: rest.prefix(size)))
-                rest = rest.dropFirst(size)
-                while let line = try splitter.next() { lines.append(String(buffer: line)) }
-            }
-            #expect(lines == ["one", "", "two and more", "three"])
-        }
-    }
-
-    @Test func aLineThatIsTooLongIsAnErrorWithAndWithoutItsEnd() throws {
-        for text in ["12345", "12345\n"] {
-            var splitter = LineSplitter(limit: 4)
-            splitter.append(ByteBuffer(string: "1234\n" + text))
-            #expect(try splitter.next().map { String(buffer: $0) } == "1234")
-            #expect(throws: LineSplitter.TooLong.self) { try splitter.next() }
-        }
-    }
-
     // MARK: - Endpoints and keys
 
     @Test func whatFailedIsAskedLast() {
