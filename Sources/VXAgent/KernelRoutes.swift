@@ -72,7 +72,8 @@ struct KernelRoutes: Sendable {
         var outcome = Outcome()
         do {
             let netlink = try NetworkConfigurator()
-            for network in refused { try netlink.refuse(network) }
+            // Setting one again would be news to whoever listens, this agent too.
+            for network in Set(refused).subtracting(try netlink.refusedNetworks()) { try netlink.refuse(network) }
             guard let link = netlink.link(device) else {
                 outcome.problems.append("the device \(device) is not there")
                 return outcome
@@ -104,10 +105,10 @@ struct KernelRoutes: Sendable {
         return outcome
     }
 
-    /// Removes what is not on the overlay's device, which goes by itself.
+    /// Removes what is not on the overlay's device, which goes by itself. The overlay goes on to be refused: pods run on while an
+    /// agent is restarted, and what they send to others must not follow the default route then.
     func remove() {
         guard let netlink = try? NetworkConfigurator() else { return }
-        for network in refused { try? netlink.stopRefusing(network) }
         for route in (try? netlink.routes()) ?? [] where route.origin == .vxseal { try? netlink.remove(route) }
     }
 }

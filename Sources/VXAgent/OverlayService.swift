@@ -14,6 +14,8 @@ actor OverlayService: Service {
 
     /// Changes that come within this time are followed at once.
     private static let gathering = Duration.milliseconds(100)
+    /// Seconds after which the kernel is looked at though it has told of nothing.
+    private static let longestQuiet = 60
     /// A lease that was held for so long is no bone of contention.
     private static let steady = Duration.seconds(300)
 
@@ -140,15 +142,21 @@ actor OverlayService: Service {
     /// Looks at keys and underlay each second, and at routes when the kernel says that something has changed.
     private func watchKernel(_ overlay: Overlay, _ wake: AsyncStream<Void>.Continuation) async throws {
         let monitor = try KernelMonitor()
+        var quiet = Self.longestQuiet
         while !Task.isCancelled {
-            if let index = await overlay.followKernel() { monitor.watch(index) }
+            if quiet >= Self.longestQuiet, let index = await overlay.followKernel() {
+                monitor.watch(index)
+                quiet = 0
+            }
             let isNews = await withCheckedContinuation { continuation in
                 Thread.detachNewThread { continuation.resume(returning: monitor.wait(milliseconds: 1000)) }
             }
+            quiet += 1
             if await overlay.lookAround() { wake.yield() }
             guard isNews else { continue }
             try await Task.sleep(for: Self.gathering)
             _ = monitor.wait(milliseconds: 0)
+            quiet = Self.longestQuiet
         }
         try Task.checkCancellation()
     }

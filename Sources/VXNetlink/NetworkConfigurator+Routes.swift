@@ -28,29 +28,6 @@ extension NetworkConfigurator {
     /// Packets to a network for which there is no closer route are refused (ip-route(8), `unreachable`), instead of following
     /// the default route. Of several such routes this one counts last.
     public func refuse(_ network: IPPrefix) throws(NetlinkError) {
-        try withRefusal(of: network) { entry throws(NetlinkError) in
-            let code = rtnl_route_add(socket, entry, NLM_F_CREATE | NLM_F_REPLACE)
-            if code < 0 { throw NetlinkError("rtnl_route_add", code: code, "unreachable \(network)") }
-        }
-    }
-
-    /// Takes that back; one that is not there is no error.
-    public func stopRefusing(_ network: IPPrefix) throws(NetlinkError) {
-        try withRefusal(of: network) { entry throws(NetlinkError) in
-            let code = rtnl_route_delete(socket, entry, 0)
-            if code < 0, code != -NLE_OBJ_NOTFOUND {
-                throw NetlinkError("rtnl_route_delete", code: code, "unreachable \(network)")
-            }
-        }
-    }
-
-    /// The metric that nothing else uses: it comes after all others.
-    private static var lastMetric: UInt32 { .max - 1 }
-
-    private func withRefusal(
-        of network: IPPrefix,
-        _ body: (OpaquePointer) throws(NetlinkError) -> Void
-    ) throws(NetlinkError) {
         guard let entry = rtnl_route_alloc(), let destination = Self.address(network.address) else {
             throw NetlinkError("rtnl_route_alloc", code: -NLE_NOMEM, "unreachable \(network)")
         }
@@ -63,8 +40,12 @@ extension NetworkConfigurator {
         rtnl_route_set_priority(entry, Self.lastMetric)
         rtnl_route_set_dst(entry, destination)
         nl_addr_put(destination)
-        try body(entry)
+        let code = rtnl_route_add(socket, entry, NLM_F_CREATE | NLM_F_REPLACE)
+        if code < 0 { throw NetlinkError("rtnl_route_add", code: code, "unreachable \(network)") }
     }
+
+    /// The metric that nothing else uses: it comes after all others.
+    private static var lastMetric: UInt32 { .max - 1 }
 
     private func with(
         _ route: Route,
@@ -129,7 +110,23 @@ extension NetworkConfigurator {
         return best?.device
     }
 
-    func eachRoute(_ body: (OpaquePointer) -> Void) throws(NetlinkError) {
+    /// The networks that `refuse` was asked for.
+    public func refusedNetworks() throws(NetlinkError) -> [IPPrefix] {
+        var networks: [IPPrefix] = []
+        try eachRoute(type: UInt8(RTN_UNREACHABLE)) { entry in
+            guard rtnl_route_get_priority(entry) == Self.lastMetric, let destination = rtnl_route_get_dst(entry),
+                let address = IPAddress(destination),
+                let prefix = IPPrefix(address: address, length: Int(nl_addr_get_prefixlen(destination)))
+            else { return }
+            networks.append(prefix)
+        }
+        return networks
+    }
+
+    func eachRoute(
+        type: UInt8 = UInt8(RTN_UNICAST),
+        _ body: (OpaquePointer) -> Void
+    ) throws(NetlinkError) {
         var cache: OpaquePointer?
         let code = rtnl_route_alloc_cache(socket, AF_UNSPEC, 0, &cache)
         guard code >= 0, let cache else { throw NetlinkError("rtnl_route_alloc_cache", code: code, "routes") }
@@ -138,7 +135,7 @@ extension NetworkConfigurator {
         while let entry = next {
             next = nl_cache_get_next(entry)
             guard rtnl_route_get_table(entry) == UInt32(RT_TABLE_MAIN.rawValue),
-                rtnl_route_get_type(entry) == UInt8(RTN_UNICAST)
+                rtnl_route_get_type(entry) == type
             else { continue }
             body(entry)
         }

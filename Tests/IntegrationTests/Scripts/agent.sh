@@ -141,6 +141,9 @@ rm "$directory"/nodes/{evil1,evil2,evil3,evil4,huge,broken}.json
 kill -TERM "${agents[n3]}"; wait "${agents[n3]}" || true
 ip -n n3 link show flannel.1 > /dev/null 2>&1 && fail "n3's device stays"
 ip netns exec n3 nft list table inet vxseal-overlay > /dev/null 2>&1 && fail "n3's rules stay"
+ip -n n3 route add default via 198.51.100.254
+ip netns exec pod3 ping -q -c 1 -W 1 10.244.1.2 > "$work/refused" 2>&1 && fail "n3's pod reaches others"
+grep "+1 errors" "$work/refused" > /dev/null || fail "what n3's pod sends is not refused: $(cat "$work/refused")"
 rm "$directory/nodes/n3.json"
 until_true 5 "n1 forgets n3" knows n1 1
 until_true 5 "its route is gone" sh -c '[ -z "$(ip -n n1 route show 10.244.3.0/24)" ]'
