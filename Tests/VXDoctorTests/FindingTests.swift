@@ -93,6 +93,11 @@ import VXControlSocket
     @Test("peers: no session, contested, a path too small for handshakes or for the device, loss, tripwires, drops")
     func peers() throws {
         #expect(try found(by: PeerChecks.run) { $0.peers[0].state = "handshaking" } == ["peers.unreachable"])
+        let silent = try found(by: PeerChecks.run) {
+            $0.peers[0].state = "down"
+            $0.peers[0].endpoint = nil
+        }
+        #expect(silent == ["peers.silent"])
         #expect(try found(by: PeerChecks.run) { $0.peers[0].state = "contested" } == ["peers.contested"])
         #expect(try found(by: PeerChecks.run) { $0.peers[0].pathMTU = 1379 } == ["peers.smallPath"])
         #expect(try found(by: PeerChecks.run) { $0.peers[0].pathMTU = 1380 } == ["peers.path"])
@@ -157,9 +162,19 @@ import VXControlSocket
     }
 
     @Test(
-        "output that is no ruleset, or one of a newer nft, is no finding and no crash",
+        "output that is no ruleset is said to be none",
+        arguments: [nil, "", "{}", #"{"nftables": 3}"#]
+    )
+    func noRuleset(text: String?) throws {
+        var host = VXDoctor.Host()
+        host.run = { program, _ in program == "nft" ? text : nil }
+        #expect(try found(by: FirewallChecks.run, host: host) == ["firewall.unread"])
+    }
+
+    @Test(
+        "rules of a newer nft are no finding and no crash",
         arguments: [
-            "", "{}", #"{"nftables": 3}"#, #"{"nftables": [{"rule": {"expr": "x"}}, {"new": []}, {"chain": {}}]}"#,
+            #"{"nftables": [{"rule": {"expr": "x"}}, {"new": []}, {"chain": {}}]}"#,
             #"{"nftables": [{"rule": {"family": "ip", "table": "t", "chain": "c", "expr": [{"drop": null}, {"match": 1}]}}]}"#,
             #"{"nftables": [{"rule": {"expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": {"range": [9, 1]}}}, {"drop": null}]}}]}"#,
         ]

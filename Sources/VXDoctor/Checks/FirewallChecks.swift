@@ -5,7 +5,18 @@ import VXWire
 /// Rules of nftables, which iptables-nft writes as well, that drop what the node sends or is sent.
 enum FirewallChecks {
     static func run(_ node: Examination) -> [Finding] {
-        guard let ruleset = ruleset(node.host) else { return [] }
+        guard let ruleset = ruleset(node.host) else {
+            return [
+                Finding(
+                    .info,
+                    "firewall.unread",
+                    .firewall,
+                    "the rules of nftables cannot be read",
+                    why: "whether one drops the node's datagrams was not looked at",
+                    mend: "run doctor as root, with nft installed: apt-get install nftables"
+                )
+            ]
+        }
         let filter = PacketFilter(ruleset: ruleset)
         var told: [(drop: PacketFilter.Drop, port: UInt16)] = []
         return node.peers.flatMap { peer in

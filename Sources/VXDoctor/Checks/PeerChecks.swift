@@ -30,6 +30,17 @@ enum PeerChecks {
                     mend: "vxseal rotate status; then rotate accept \(peer.name) KEY, or rotate forget \(peer.name)"
                 )
             ]
+        case "down" where peer.endpoint == nil:
+            return [
+                Finding(
+                    .info,
+                    "peers.silent",
+                    .peers,
+                    "\(peer.name) has no endpoint, and has not called yet",
+                    why: "frames for it wait, and are then dropped, until it does",
+                    mend: "on it: vxseal status; or give it an endpoint here"
+                )
+            ]
         case "down", "handshaking":
             let place = peer.endpoint ?? "an endpoint that is not known until it calls"
             return [
