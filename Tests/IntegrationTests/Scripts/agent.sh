@@ -177,3 +177,4 @@ until_true 5 "the directory is back" is n2 'a["isReachable"]' True
 "$VXSEAL" migrate status --socket "$work/n2.sock" > "$work/migration"
 grep -q "^sealed: 2 of 2 nodes, 1 of 1 pairs$" "$work/migration" || fail "$(cat "$work/migration")"
 grep -q "^done: everything is sealed$" "$work/migration" || fail "$(cat "$work/migration")"
+echo PASSED

@@ -97,3 +97,4 @@ ask_api -X DELETE $nodes/n3 > /dev/null || fail "n3 cannot be deleted"
 gone() { [ -z "$(ip -n n1 route show | grep 'via 10.1.3.0')" ]; }
 until_true 20 "n1 forgets n3" gone
 reach_pod 1 2 > /dev/null || fail "n2 is lost with n3"
+echo PASSED

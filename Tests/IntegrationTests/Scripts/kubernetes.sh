@@ -137,3 +137,4 @@ kill -TERM "${agents[2]}"; wait "${agents[2]}" || true
 ask_api -X DELETE $api/api/v1/nodes/n2 > /dev/null || fail "n2 cannot be deleted"
 until_true 20 "n1 forgets n2" is 1 'len(a["nodes"])' 0
 [ -z "$(ip -n n1 route show 10.244.2.0/24)" ] || fail "n1 has a route to it"
+echo PASSED

@@ -116,3 +116,4 @@ kill -CONT "${children[0]}"
 kill -TERM "${children[0]}"
 until_true 60 "n1 says that etcd is away" is 1 'a["isReachable"]' False
 all_reach > /dev/null || fail "traffic ends with etcd"
+echo PASSED
