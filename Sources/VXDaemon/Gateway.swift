@@ -227,7 +227,7 @@ public struct Gateway {
         let opener = PortOpener(configuration: configuration)
         var handshakeSockets = OwnedArray<UDPSocket>()
         var ports = OwnedArray<LanePorts>()
-        for _ in 0..<lanes { ports.append(try LanePorts()) }
+        for _ in 0..<lanes { ports.append(try LanePorts(events: EventLoop())) }
         try opener.openSealed(handshake: &handshakeSockets, lanes: &ports)
         try opener.openPlaintext(lanes: &ports)
         let statePath = configuration.stateDirectory + "/timestamp"

@@ -102,13 +102,10 @@ struct PortOpener {
         var sendsRuns = true
         var receivesRuns = true
         for lane in 0..<lanes.count {
-            for place in 0..<lanes[lane].devices.count where !lanes[lane].devices[place].isAbsent {
-                taps.formIntersection(lanes[lane].devices[place].offloads)
-            }
-            for place in 0..<lanes[lane].sealed.count {
-                sendsRuns = sendsRuns && lanes[lane].sealed[place].sendsRuns()
-                receivesRuns = receivesRuns && lanes[lane].sealed[place].receivesRuns
-            }
+            let able = lanes[lane].offloads()
+            taps.formIntersection(able.taps)
+            sendsRuns = sendsRuns && able.sendsRuns
+            receivesRuns = receivesRuns && able.receivesRuns
         }
         let has: [String: Bool] = [
             "tapTso": taps.contains(.tcpSegmentation), "tapUso": taps.contains(.udpSegmentation),

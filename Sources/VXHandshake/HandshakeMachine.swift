@@ -12,11 +12,12 @@ public import VXWire
 public struct HandshakeMachine: ~Copyable {
     /// The node's key, and behind it the one that replaces it while a rotation is open.
     var identities: [LocalIdentity]
-    let name: String
-    let lanes: UInt8
-    let randomness: HandshakeRandomness
+    // Constants, but Swift 6.2 calls no mutating method in the initialiser of a type that has any.
+    private(set) var name: String
+    private(set) var lanes: UInt8
+    private(set) var randomness: HandshakeRandomness
     /// What this node takes, as its handshakes say.
-    let features: UInt8
+    private(set) var features: UInt8
     var peers: [PeerMachine]
     var state: DurableState
     var cookies = CookieChecker()

@@ -16,7 +16,7 @@ public struct PacketCounter: ~Copyable {
     }
 
     /// By UDP destination port.
-    public private(set) var counts: [UInt16: Count] = [:]
+    public private(set) var counts: [UInt16: Count]
 
     /// Listens on all interfaces of this namespace.
     public init(marker: [UInt8]) throws(SystemCallError) {
@@ -26,6 +26,7 @@ public struct PacketCounter: ~Copyable {
         descriptor = FileDescriptor(owning: number)
         _ = vx_set_option(number, SOL_SOCKET, SO_RCVBUF, 64 << 20)
         self.marker = marker
+        counts = [:]
     }
 
     /// Counts what arrived since the last call.

@@ -43,7 +43,8 @@ public struct TAPDevice: ~Copyable {
     private init(absent: Void) {
         descriptor = FileDescriptor(owning: -1)
         name = ""
-        offloads = []
+        // What has no frames lacks nothing for them.
+        offloads = .all
     }
 
     /// Asks for less and less until the kernel agrees; without any offload frames simply come one by one.

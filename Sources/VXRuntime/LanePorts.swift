@@ -57,8 +57,8 @@ public struct LanePorts: ~Copyable {
     public var senders = OwnedArray<UDPSocket>()
     private var firstIPv6Sender = 0
 
-    /// No descriptors yet.
-    public init() throws(SystemCallError) { events = try EventLoop() }
+    /// No descriptors yet but the event loop's.
+    public init(events: consuming EventLoop) { self.events = events }
 
     /// The socket that a sealed datagram to an address leaves from; the sealed port's where the lane has no other.
     func sealedSender(for address: IPAddress, fromOwnPort: Bool) -> Sender? {
@@ -86,8 +86,19 @@ public struct LanePorts: ~Copyable {
         }
     }
 
+    /// What all devices and all sealed sockets of the lane can do.
+    public func offloads() -> (taps: TAPOffloads, sendsRuns: Bool, receivesRuns: Bool) {
+        var able = (taps: TAPOffloads.all, sendsRuns: true, receivesRuns: true)
+        for place in 0..<devices.count { able.taps.formIntersection(devices[place].offloads) }
+        for place in 0..<sealed.count {
+            able.sendsRuns = able.sendsRuns && sealed[place].sendsRuns()
+            able.receivesRuns = able.receivesRuns && sealed[place].receivesRuns
+        }
+        return able
+    }
+
     /// Listens no more to a device that is gone: its queue would be ready for ever.
-    func forgetDevice(_ network: Int) { events.remove(devices[network].descriptor) }
+    mutating func forgetDevice(_ network: Int) { events.remove(devices[network].descriptor) }
 
     /// The network is gone: gives its queue away. Whoever closes the last one waits until the kernel has removed the device,
     /// which a lane has no time for.

@@ -24,27 +24,32 @@ extension RawSpan {
     }
 }
 
+// Swift 6.2 wants the lifetimes spelled that 6.3 infers.
 extension MutableRawSpan {
     /// Writes a byte at `offset`. Traps beyond the end.
     @inlinable
+    @_lifetime(self: copy self)
     public mutating func write(_ value: UInt8, at offset: Int) {
         storeBytes(of: value, toByteOffset: offset, as: UInt8.self)
     }
 
     /// Writes a number in big-endian order at `offset`.
     @inlinable
+    @_lifetime(self: copy self)
     public mutating func write(_ value: UInt16, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
     }
 
     /// Writes a number in big-endian order at `offset`.
     @inlinable
+    @_lifetime(self: copy self)
     public mutating func write(_ value: UInt32, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
     }
 
     /// Writes a number in big-endian order at `offset`.
     @inlinable
+    @_lifetime(self: copy self)
     public mutating func write(_ value: UInt64, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
     }
