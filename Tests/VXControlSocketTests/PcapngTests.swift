@@ -92,22 +92,23 @@ import VXControlSocket
 
     @Test("statistics tell what is in the file and what was lost")
     func statistics() throws {
+        let lost: UInt64 = 1 << 33 + 2
         let blocks = try written { writer in
             writer.addStatistics(
                 interface: 1,
                 start: 5 << 32 | 7,
                 end: 6 << 32 | 8,
                 delivered: 10,
-                dropped: 1 << 33 + 2
+                dropped: lost
             )
         }
         try #require(blocks.map(\.kind) == [5])
         #expect(blocks[0].interface == 1)
-        #expect(blocks[0].dropped == 1 << 33 + 2)
+        #expect(blocks[0].dropped == lost)
         #expect(word(blocks[0].bytes, 12) == 6 && word(blocks[0].bytes, 16) == 8)
         let found = try options(blocks[0], from: 20)
         #expect(found[2] == [5, 0, 0, 0, 7, 0, 0, 0] && found[3] == [6, 0, 0, 0, 8, 0, 0, 0])
-        #expect(number(found[4]) == 10 + 1 << 33 + 2 && number(found[5]) == 1 << 33 + 2 && number(found[8]) == 10)
+        #expect(number(found[4]) == 10 + lost && number(found[5]) == lost && number(found[8]) == 10)
     }
 
     @Test("a stream is divided the same however it is cut", arguments: 1..<40)

@@ -70,8 +70,8 @@ import VXWire
         _ payload: [UInt8],
         from source: [UInt8] = sender6
     ) -> [UInt8] {
-        mac + station.bytes + [0x86, 0xdd, 0x60, 0, 0, 0, 0, UInt8(payload.count), next, 1] + source + destination
-            + payload
+        let header: [UInt8] = [0x60, 0, 0, 0, 0, UInt8(payload.count), next, 1] + source + destination
+        return mac + station.bytes + [0x86, 0xdd] + header + payload
     }
 
     private static func pseudoHeader(_ source: [UInt8], count: Int, next: UInt8) -> [UInt8] {

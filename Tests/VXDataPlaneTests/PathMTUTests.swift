@@ -115,7 +115,7 @@ import VXWire
         error[20] = 3
         var nobody = ipv4(1200, flags: 0x4000)
         nobody.replaceSubrange(12..<16, with: [0, 0, 0, 0])
-        let frames = [
+        let frames: [[UInt8]] = [
             multicast + [0x08, 0x00] + ipv4(1200, flags: 0x4000), ethernet + [0x08, 0x00] + error,
             ethernet + [0x08, 0x00] + ipv4(1200, flags: 0x4001), ethernet + [0x08, 0x00] + nobody,
             ethernet + [0x86, 0xdd] + ipv6(1200), ethernet + [0x88, 0xb5] + [UInt8](repeating: 0, count: 1200),

@@ -11,7 +11,8 @@ import VXWire
         let nodes = TwoGateways()
         let datagram = try #require(nodes.send(to: TwoGateways.broadcast).first)
         let frame = try #require(nodes.receive(datagram).first)
-        #expect(frame == TwoGateways.broadcast + TwoGateways.leftMAC + [0x88, 0xb5] + Array("payload".utf8))
+        let payload: [UInt8] = [0x88, 0xb5] + Array("payload".utf8)
+        #expect(frame == TwoGateways.broadcast + TwoGateways.leftMAC + payload)
         #expect(nodes.rightFDB.lookup(MACAddress(0x0200_0000_0001), now: nodes.now) == PeerIndex(0))
         _ = nodes.receive(nodes.send(to: TwoGateways.broadcast)[0])
         let confirmations = nodes.right.takeEvents().filter {
