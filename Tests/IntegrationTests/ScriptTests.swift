@@ -189,6 +189,16 @@ import Testing
     func cni() async throws { try await play("cni") }
 
     @Test(
+        "containers by containerd and runc, with the CNI plugin",
+        .enabled(if: entrance == ["-nm"], "this needs root, for containers have control groups"),
+        .enabled(
+            if: hasReferencePlugins && has("containerd") && has("runc") && has("busybox"),
+            "containerd, runc, busybox-static or CNI's plugins are missing: Tools/install-dependencies --containers"
+        )
+    )
+    func containers() async throws { try await play("containers") }
+
+    @Test(
         "killed before every step of a rotation",
         .enabled(if: entrance != nil, "this machine permits neither root's nor unprivileged network namespaces"),
         .enabled(if: mayTrace, "this machine permits no tracing of processes, or strace is missing")

@@ -1,7 +1,7 @@
 # Documentation/migrate-flannel.md, step by step: three nodes that are programmed as flannel does, with etcd, are moved to sealed one
 # after the other under traffic, and at last the door is closed.
 . "$(dirname "$0")/common.sh"
-trap 'for child in "${children[@]}" $(pgrep -f "vxseal up -c $work/"); do kill "$child" 2>/dev/null || true; done; rm -rf --one-file-system "$work"' EXIT
+trap 'for child in "${children[@]}" $(pgrep -f "vxseal up -c $work/"); do kill "$child" 2>/dev/null || true; done; remove_work' EXIT
 url=http://198.51.100.100:2379
 prefix=/coreos.com/network
 ip netns add etcd
