@@ -11,11 +11,10 @@ import Testing
     /// These run with the default settings alone. None depends on an offload or a provider: `startup` is refused before a
     /// packet flows, or passes none; `demo` writes configurations of its own; `wait` is about what a command and the log say,
     /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes;
-    /// `agent`, `kubernetes` and `calico` are about who is a peer.
+    /// `agent`, `kubernetes` and `calico` are about who is a peer, and in `migrate-calico` Calico is.
     static let otherScripts = [
-        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "multicast", "wait", "devices",
-        "startup", "demo",
-        "firewall",
+        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "migrate-calico", "multicast", "wait",
+        "devices", "startup", "demo", "firewall",
     ]
     /// About the process and whoever started it.
     static let serviceScripts = ["doctor", "service", "logs", "sandbox", "user", "clients", "metrics"]
