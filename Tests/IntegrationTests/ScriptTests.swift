@@ -13,8 +13,8 @@ import Testing
     /// `devices` about what becomes of a device that others change; in `reload` and `migration` the configuration changes;
     /// `agent`, `kubernetes` and `calico` are about who is a peer, and in `migrate-calico` Calico is.
     static let otherScripts = [
-        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "migrate-calico", "multicast", "wait",
-        "devices", "startup", "demo", "firewall",
+        "reload", "inspect", "migration", "networks", "agent", "kubernetes", "calico", "migrate-calico", "multicast",
+        "wait", "devices", "startup", "demo", "firewall",
     ]
     /// About the process and whoever started it.
     static let serviceScripts = ["doctor", "service", "logs", "sandbox", "user", "clients", "metrics"]
