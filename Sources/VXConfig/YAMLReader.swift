@@ -48,8 +48,9 @@ final class MappingReader {
 
     func value(_ field: String) -> Node? {
         known.insert(field)
-        guard let node = fields[field], node.null == nil || node.string != "" else { return nil }
-        if node.scalar != nil, node.tag == Tag(.null) { return nil }
+        guard let node = fields[field] else { return nil }
+        // Nothing, `~` or `null`; in quotes it is a text.
+        if let scalar = node.scalar, node.null != nil, scalar.style == .plain || scalar.string.isEmpty { return nil }
         return node
     }
 

@@ -140,6 +140,8 @@ for version in 0.3.1 0.4.0 1.0.0; do
 import json, sys
 ours, theirs = (json.load(open(name)) for name in sys.argv[1:])
 for result in ours, theirs:
+    # Newer ones leave it out when it is empty.
+    if result.get("dns") == {}: del result["dns"]
     for interface in result["interfaces"]:
         assert len(interface["mac"]) == 17
         interface["mac"] = ""
@@ -307,7 +309,7 @@ until_true 5 "an answer by masquerading" ip netns exec p1 ping -nq -c 1 -W 1 198
 chain='{"cniVersion":"1.0.0","name":"net","type":"portmap","runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},"prevResult":%s}'
 version=1.0.0; must DEL p1; must ADD p1; cp "$work/out" "$work/result"
 call "$work/bin/portmap" ADD p1 "$(printf "$chain" "$(cat "$work/result")")" || fail "portmap: $(cat "$work/out" "$work/complaints")"
-python3 -c 'import json, sys; a, b = (json.load(open(n)) for n in sys.argv[1:]); assert a == b, (a, b)' "$work/out" "$work/result" ||
+python3 -c 'import json, sys; a, b = (json.load(open(n)) for n in sys.argv[1:]); assert {"dns": {}} | a == {"dns": {}} | b, (a, b)' "$work/out" "$work/result" ||
     fail "portmap has changed the result: $(cat "$work/out")"
 ip netns exec p1 python3 -m http.server --bind 0.0.0.0 80 --directory "$work/bin" > "$work/http.log" 2>&1 & children+=($!)
 until_true 5 "the pod listens" sh -c 'ip netns exec p1 ss -ltn | grep -q ":80 "'
