@@ -74,7 +74,7 @@ check-units: ## systemd's own view of the unit, the user and the directories
 	Packaging/systemd/check
 
 format: ## format the sources
-	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
+	swift format -i --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Fuzz/Replay Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 
 deb: release ## a Debian package in .build: programs, man pages, completions, units, examples, dashboard
 	@Tools/install-dependencies --package
@@ -98,7 +98,7 @@ pictures: release ## draw the pictures of README anew, from real output
 
 lint: ## formatting, file lengths, documentation of JSON fields
 	@Tools/json-fields --check
-	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests Fuzz/Sources Fuzz/Shared Fuzz/Replay Benchmarks/Micro/Package.swift Benchmarks/Micro/Sources Benchmarks/Micro/Benchmarks
 	@long=$$(git ls-files '*.swift' | xargs wc -l | awk '$$2 != "total" && $$1 > 600'); \
 	if [ -n "$$long" ]; then echo "files over 600 lines:"; echo "$$long"; exit 1; fi
 

@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 Fuzz/build.sh
 for corpus in Fuzz/Corpus/*/; do
     name=$(basename "$corpus")
-    if ! log=$(".build-fuzz/$name" -runs=0 "$corpus" 2>&1); then
+    inputs=("$corpus"*)
+    if ! log=$(".build-fuzz/$name" "${inputs[@]}" 2>&1); then
         echo "$log"
         echo "error: $name: an input of $corpus fails" >&2
         exit 1
