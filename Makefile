@@ -23,6 +23,9 @@ release: dependencies ## optimised build of vxseal and vxseal-cni; the packet pa
 		(set -x; swift build -c release --product $$product $${static:+--static-swift-stdlib}) || exit 1; \
 	done
 
+demo: release ## two sealed nodes and a kernel VXLAN node in namespaces of their own, on this machine
+	.build/release/vxseal demo
+
 demo-kubernetes: release ## a cluster in namespaces of its own: etcd, vxseal and flannel nodes, pods by vxseal-cni
 	@Tools/install-dependencies --interop
 	Tools/demo-kubernetes

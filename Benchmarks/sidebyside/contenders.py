@@ -1,6 +1,11 @@
 """What is compared: each contender makes its tunnel on a stage and says which address is behind it."""
 
+import pathlib
+import sys
+
 from .stage import NAMES, UNDERLAY
+
+CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "Tests/IntegrationTests/Scripts/clients.py"
 
 CIPHERS = ("libsodium", "openssl", "ipsec-mb")
 LANES = (1, 2)
@@ -113,6 +118,24 @@ class VXSeal(Contender):
         super().start(stage)
 
 
+class VXSealWithClients(VXSeal):
+    """Beside 50 clients that ask node a for its status and metrics without pause, and take processor time to do so."""
+
+    METRICS = ("127.0.0.1", "9472")
+
+    def __init__(self, binary):
+        title = "vxseal sealed, 50 busy clients"
+        super().__init__("sealed-clients", title, "10.59.0", 1414, binary, "sealed", (f'metrics: "{":".join(self.METRICS)}"',))
+
+    def start(self, stage):
+        super().start(stage)
+        told = stage.work / self.identifier / "clients"
+        with told.open("w") as output:
+            socket = str(stage.work / self.identifier / "a.sock")
+            stage.start_daemon(sys.executable, str(CLIENTS), socket, *self.METRICS, "busy", within="a", output=output)
+        stage.until("the clients ask", lambda: "busy" in told.read_text())
+
+
 def baselines():
     return [
         Contender("veth", "bare veth", "192.0.2"),
@@ -121,7 +144,7 @@ def baselines():
 
 
 def vxseals(binary):
-    """vxseal as it comes, then each provider with each number of lanes."""
+    """vxseal as it comes, then each provider with each number of lanes, then asked much."""
     found = [
         VXSeal("plaintext", "vxseal plaintext", "10.60.0", 1450, binary, "plaintext"),
         VXSeal("sealed", "vxseal sealed", "10.61.0", 1414, binary, "sealed"),
@@ -132,4 +155,5 @@ def vxseals(binary):
             settings = (f"cipher: {cipher}", f"lanes: {lanes}")
             network = f"10.{62 + len(found)}.0"
             found.append(VXSeal(f"sealed-{cipher}-{lanes}", title, network, 1414, binary, "sealed", settings))
+    found.append(VXSealWithClients(binary))
     return found

@@ -79,7 +79,7 @@ extension VTEP {
 
     /// Sends what is to be passed on from peers to peers. Call it until it has `finished`, with a flush in between, before the
     /// receive buffer is used again and before `removeDelivered`.
-    #if !DEBUG
+    #if !DEBUG && compiler(>=6.3)
         @_noLocks
     #endif
     public mutating func sendRelayed(now: Instant) -> Progress {

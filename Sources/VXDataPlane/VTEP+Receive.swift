@@ -9,7 +9,7 @@ extension VTEP {
     ///
     /// The bytes must stay until `delivered` is emptied. Nothing that a peer or a stranger can send makes this trap;
     /// what does not fit is dropped and counted.
-    #if !DEBUG
+    #if !DEBUG && compiler(>=6.3)
         @_noLocks
     #endif
     public mutating func receiveSealed(
@@ -175,7 +175,7 @@ extension VTEP {
     }
 
     /// Takes a run of datagrams from a plaintext VXLAN port (RFC 7348): the peer is known by its outer source address.
-    #if !DEBUG
+    #if !DEBUG && compiler(>=6.3)
         @_noLocks
     #endif
     public mutating func receivePlaintext(

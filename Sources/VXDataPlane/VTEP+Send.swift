@@ -13,7 +13,7 @@ extension VTEP {
     ///   - offload: what the kernel said of the frame.
     ///   - network: the place of the network.
     ///   - now: one reading of the clock per batch is enough.
-    #if !DEBUG
+    #if !DEBUG && compiler(>=6.3)
         @_noLocks
     #endif
     public mutating func forward(
@@ -117,7 +117,7 @@ extension VTEP {
     }
 
     /// Goes on with a frame that found the outgoing batch full; the caller has flushed it since.
-    #if !DEBUG
+    #if !DEBUG && compiler(>=6.3)
         @_noLocks
     #endif
     public mutating func resume(now: Instant) -> Progress {

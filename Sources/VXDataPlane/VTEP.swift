@@ -9,7 +9,7 @@ public import VXWire
 ///
 /// The entry points of the packet path are `@_noLocks`: the compiler refuses allocation, reference counting and locks in
 /// them and in all they call. It can look into other files only where the module is compiled whole, which is in release
-/// builds; hence the `#if !DEBUG` round the attribute.
+/// builds; hence the `#if !DEBUG` round the attribute. Swift 6.2 takes the end of a span's life for a possible release.
 ///
 /// A frame's way out: `forward` → `ForwardingDatabase.lookup` or flood → `FrameSegmenter` → records → sealed into `outgoing`.
 /// A datagram's way in: `receiveSealed` → `SessionTable.find` → `ReplayWindow.check` → open in place →
