@@ -304,6 +304,9 @@ public struct PeerStatus: Codable, Sendable {
     public var keyAgeSeconds: Double?
     /// Time since the last completed handshake.
     public var lastHandshakeSecondsAgo: Double?
+    /// By how much its clock is ahead of this node's, negative for behind, in the last session that it began; absent when it
+    /// has begun none. A handshake's travel is in it.
+    public var clockAheadSeconds: Int64?
     /// When the keys are renewed if nothing asks for it before; absent without a session.
     public var nextRekeySeconds: Double?
     /// The median of `rtt`; before the first measurement the time that the last handshake took which this node began.

@@ -161,6 +161,7 @@ struct Backend: AdminBackend {
             .init(minMicroseconds: $0.least, medianMicroseconds: $0.median, p99Microseconds: $0.p99, samples: $0.count)
         }
         status.rttMicroseconds = status.rtt?.medianMicroseconds ?? entry.roundTrip.map { $0.nanoseconds / 1000 }
+        status.clockAheadSeconds = entry.clockAheadSeconds
         status.handshakes = entry.handshakes
         status.pathMTU = entry.pathMTU
         status.peerLanes = entry.announcedLanes

@@ -77,6 +77,8 @@ extension HandshakeMachine {
         guard !peer.pairs[place].isInitiator else { return }
         if let timestamp = peer.pairs[place].timestamp {
             peer.committedTimestamp = max(peer.committedTimestamp ?? timestamp, timestamp)
+            // Labels of authentic initiations alone, and no replayed ones: this one's session has just been confirmed.
+            act(.clock(peer.index, ahead: Int64(bitPattern: timestamp.seconds &- now.label.seconds)))
         }
         peer.answeredAt = nil
         peer.seriesStart = nil

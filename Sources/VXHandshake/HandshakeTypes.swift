@@ -225,6 +225,9 @@ public enum HandshakeAction: Sendable {
     case traced(PeerIndex, FrameTrace.Reply)
     /// The name the peer gives itself; shown, never trusted.
     case name(PeerIndex, String)
+    /// How many seconds the peer's clock is ahead of this node's, negative for behind, by the label of the initiation that
+    /// its session came from; for `status`.
+    case clock(PeerIndex, ahead: Int64)
     /// Something that the log should say once.
     case notice(PeerIndex?, RotationNotice)
     /// A message was dropped.

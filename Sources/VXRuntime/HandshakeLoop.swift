@@ -307,6 +307,7 @@ final class HandshakeLoop: @unchecked Sendable {
                 guard identifier == echoes.identifier else { continue }
                 echoes.answered(sequence, by: peer, now: Clocks.bootTime())
             case .name(let peer, let name): board.update(peer) { $0.hello = name }
+            case .clock(let peer, let seconds): board.update(peer) { $0.clockAheadSeconds = seconds }
             }
         }
     }

@@ -82,6 +82,8 @@ public final class StatusBoard: Sendable {
         public var handshakes: UInt64 = 0
         /// The name the peer gives itself.
         public var hello: String?
+        /// By how much its clock is ahead of this node's, in its last initiation.
+        public var clockAheadSeconds: Int64?
         /// What the path carries, in bytes of IP packet, once known.
         public var pathMTU: Int?
         /// How many lanes it announced, in the newest session.

@@ -457,7 +457,7 @@ final class SimulatedGateway {
             disk.successor = nil
             if crashes() { return crash() }
             machine.handle(.promoted(succeeded: true), now: now)
-        case .reported, .name, .roundTrip, .echoed, .judge, .traced: break
+        case .reported, .name, .clock, .roundTrip, .echoed, .judge, .traced: break
         }
         flush(now)
     }

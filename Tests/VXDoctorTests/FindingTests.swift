@@ -102,6 +102,12 @@ import VXControlSocket
         #expect(try found(by: PeerChecks.run) { $0.peers[0].pathMTU = 1379 } == ["peers.smallPath"])
         #expect(try found(by: PeerChecks.run) { $0.peers[0].pathMTU = 1380 } == ["peers.path"])
         #expect(try found(by: PeerChecks.run) { $0.peers[0].tripwires = 1 } == ["peers.tripwire"])
+        #expect(try found(by: PeerChecks.run) { $0.peers[0].lanePorts = ["fixed", "own"] }.isEmpty)
+        #expect(try found(by: PeerChecks.run) { $0.peers[0].lanePorts = ["fixed", "black"] } == ["peers.blackLane"])
+        for seconds: Int64 in [-60, 60] { #expect(try found(by: PeerChecks.run) { $0.peers[0].clockAheadSeconds = seconds }.isEmpty) }
+        for seconds: Int64 in [-61, 61] {
+            #expect(try found(by: PeerChecks.run) { $0.peers[0].clockAheadSeconds = seconds } == ["clock.peer"])
+        }
         #expect(try found(by: PeerChecks.run) { $0.drops = ["replayed": 1, "hairpin": 9] } == ["drops.replayed"])
         func loss(_ lost: UInt64, of whole: UInt64) throws -> [String] {
             try found(by: PeerChecks.run) {

@@ -14,6 +14,15 @@ import VXWire
         #expect(nodes.left.established == 1 && nodes.right.established == 1)
     }
 
+    @Test("who is called learns by how much the caller's clock differs", arguments: [(0, 90), (90, 0), (7, 7)])
+    func clocks(left: UInt64, right: UInt64) {
+        let nodes = TwoNodes(seed: 1)
+        (nodes.left.clock, nodes.right.clock) = (left, right)
+        nodes.run(milliseconds: 1_000)
+        #expect(nodes.bothEstablished)
+        #expect(nodes.left.clocks.isEmpty && nodes.right.clocks == [Int64(left) - Int64(right)])
+    }
+
     @Test("loss, duplication and reordering: a session soon after the link heals", arguments: 1...20)
     func lossy(seed: Int) {
         let nodes = TwoNodes(seed: UInt64(seed), bothCall: seed % 2 == 0)

@@ -39,6 +39,10 @@ final class SimulatedNode {
     var roundTrips: [Interval] = []
     /// Sequence numbers of pings that came back.
     var echoes: [UInt32] = []
+    /// By how many seconds its clock is ahead of the right one.
+    var clock: UInt64 = 0
+    /// What its sessions told of the peer's clock.
+    var clocks: [Int64] = []
     /// What the machine is told when it makes sure of memory for secrets.
     let keyMemory = KeyMemory()
 
@@ -92,6 +96,7 @@ final class SimulatedNode {
             case .control(_, let message): if let sending { send(message, under: sending) }
             case .roundTrip(_, let interval): roundTrips.append(interval)
             case .echoed(_, _, let sequence): echoes.append(sequence)
+            case .clock(_, let seconds): clocks.append(seconds)
             case .store(_, let number): machine.handle(.stored(number, succeeded: true), now: now)
             case .observed(let peer, let observed):
                 machine.handle(.addressObserved(peer, isOwn: observed == endpoint), now: now)
@@ -179,6 +184,10 @@ final class TwoNodes {
         )
     }
 
+    private func now(at node: SimulatedNode) -> Now {
+        Now(instant: now.instant, label: now.label.adding(seconds: node.clock))
+    }
+
     /// Lets time pass without anybody noticing.
     func advance(milliseconds count: UInt64) { milliseconds += count }
 
@@ -189,14 +198,14 @@ final class TwoNodes {
             milliseconds += 1
             for arrival in flight.filter({ $0.arrives <= milliseconds }) {
                 let (to, from) = arrival.toLeft ? (left, right) : (right, left)
-                to.receive(arrival.datagram, from: from.endpoint, now: now)
+                to.receive(arrival.datagram, from: from.endpoint, now: now(at: to))
             }
             flight.removeAll { $0.arrives <= milliseconds }
             for node in [left, right] {
                 if milliseconds % 50 == 0 || (node.machine.nextTimeout ?? now.instant + .seconds(1)) <= now.instant {
-                    node.machine.handleTimeout(now: now)
+                    node.machine.handleTimeout(now: now(at: node))
                 }
-                node.settle(now)
+                node.settle(now(at: node))
                 for datagram in node.sent { transmit(datagram.message, toLeft: node === right) }
                 node.sent = []
             }

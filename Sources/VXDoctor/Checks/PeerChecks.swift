@@ -10,11 +10,14 @@ enum PeerChecks {
     private static let lossPercent: UInt64 = 1
     /// The link's own noise.
     private static let leastLost: UInt64 = 100
+    /// Seconds. Handshakes are repeated for some, and clocks that somebody keeps are much closer.
+    private static let mostClockDifference: UInt64 = 60
 
     static func run(_ node: Examination) -> [Finding] {
         guard let status = node.status else { return [] }
         let peers = status.peers.filter { peer in node.peer == nil || peer.name == node.peer }
-        return peers.flatMap { reachable($0) + path($0, status) + losses($0) + tripwires($0) } + drops(status)
+        let checks: [(PeerStatus) -> [Finding]] = [reachable, lanes, { path($0, status) }, losses, tripwires, clock]
+        return peers.flatMap { peer in checks.flatMap { $0(peer) } } + drops(status)
     }
 
     private static func reachable(_ peer: PeerStatus) -> [Finding] {
@@ -57,6 +60,39 @@ enum PeerChecks {
             ]
         default: return []
         }
+    }
+
+    private static func lanes(_ peer: PeerStatus) -> [Finding] {
+        let black = peer.lanePorts.indices.filter { peer.lanePorts[$0] == "black" }
+        guard !black.isEmpty else { return [] }
+        let which = black.map(String.init).joined(separator: ", ")
+        return [
+            Finding(
+                .warning,
+                "peers.blackLane",
+                .peers,
+                "what \(black.count == 1 ? "lane" : "lanes") \(which) of this node \(black.count == 1 ? "sends" : "send") to "
+                    + "\(peer.name) arrives from the listen port alone",
+                why: "all lanes share one flow then: one queue of the network cards, one path of the switches",
+                mend:
+                    "between: let UDP to the port of \(peer.endpoint ?? peer.name) pass whatever port it comes from; or name "
+                    + "the ports here, lanePorts: [...], and open those; or sourcePorts: fixed"
+            )
+        ]
+    }
+
+    private static func clock(_ peer: PeerStatus) -> [Finding] {
+        guard let ahead = peer.clockAheadSeconds, ahead.magnitude > mostClockDifference else { return [] }
+        return [
+            Finding(
+                .warning,
+                "clock.peer",
+                .clock,
+                "the clock of \(peer.name) is \(ahead.magnitude) s \(ahead > 0 ? "ahead of" : "behind") this machine's",
+                why: "handshakes bear the time: a node whose clock is set back calls in vain until it is where it was",
+                mend: "timedatectl on both; on the wrong one: timedatectl set-ntp true, or chronyc makestep"
+            )
+        ]
     }
 
     private static func path(_ peer: PeerStatus, _ status: StatusReply) -> [Finding] {
