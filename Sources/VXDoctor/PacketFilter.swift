@@ -5,7 +5,7 @@ import VXWire
 ///
 /// Each condition fits the packet, does not, or cannot be told. Where a rule that accepts cannot be told, the packet is taken to pass,
 /// and a rule that drops and cannot be told is left out: whatever is reported is certain. What iptables-nft writes is seen, for nftables
-/// shows it; what iptables-legacy writes is not.
+/// shows it; what iptables-legacy writes, where `LegacyRules` were added.
 struct PacketFilter {
     /// What is known of a packet; nil for what may be anything.
     struct Packet {
@@ -27,8 +27,35 @@ struct PacketFilter {
     struct Drop: Equatable {
         /// `inet filter input`.
         let chain: String
-        /// The rule's handle; nil for the chain's policy.
+        /// The rule's handle, its number in a legacy chain; nil for the chain's policy.
         let handle: Int?
+        /// Of iptables-legacy.
+        let isLegacy: Bool
+
+        init(_ chain: Ruleset.Chain, handle: Int?) {
+            self.chain = chain.place
+            self.handle = handle
+            isLegacy = chain.isLegacy
+        }
+
+        /// The rule, or the chain.
+        var place: String { handle.map { "\(chain), \(isLegacy ? "rule" : "handle") \($0)" } ?? chain }
+
+        /// The command that puts a rule before all others which accepts what fits a condition.
+        func acceptance(nft: String, iptables: String) -> String {
+            guard isLegacy else { return "nft insert rule \(chain) \(nft) accept" }
+            return "\(command("-I")) \(iptables) -j ACCEPT"
+        }
+
+        /// The command that takes the rule away.
+        func removal(of handle: Int) -> String {
+            isLegacy ? "\(command("-D")) \(handle)" : "nft delete rule \(chain) handle \(handle)"
+        }
+
+        private func command(_ option: String) -> String {
+            let words = chain.split(separator: " ")
+            return (words.dropLast() + [option[...], words.last ?? ""]).joined(separator: " ")
+        }
     }
 
     private enum Answer { case yes, no, unknown }
@@ -55,7 +82,7 @@ struct PacketFilter {
                 switch walk(chain, packet, depth: 0) {
                 case .dropped(let drop): return drop
                 case .passed: continue
-                case .goesOn, .returned: if chain.policy == "drop" { return Drop(chain: chain.place, handle: nil) }
+                case .goesOn, .returned: if chain.policy == "drop" { return Drop(chain, handle: nil) }
                 }
             }
         }
@@ -101,7 +128,7 @@ struct PacketFilter {
         depth: Int
     ) -> Verdict? {
         if statement.has("drop") || statement.has("reject") {
-            return .dropped(Drop(chain: chain.place, handle: rule.handle))
+            return .dropped(Drop(chain, handle: rule.handle))
         }
         if statement.has("accept") || statement.has("queue") { return .passed }
         if statement.has("continue") { return .goesOn }

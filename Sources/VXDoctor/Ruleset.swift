@@ -11,13 +11,18 @@ struct Ruleset {
         /// Nil for a chain that others jump to.
         let hook: String?
         let policy: String?
+        /// Of iptables-legacy, which the kernel keeps apart from nftables.
+        var isLegacy = false
         var rules: [Rule] = []
 
-        /// As nft's commands want it.
-        var place: String { "\(family) \(table) \(name)" }
+        /// As nft's commands want it, or those of iptables-legacy.
+        var place: String {
+            isLegacy
+                ? "\(family == "ip6" ? "ip6" : "ip")tables-legacy -t \(table) \(name)" : "\(family) \(table) \(name)"
+        }
     }
 
-    /// A rule: its handle, and its conditions and statements in their order.
+    /// A rule: its handle, or its number in a legacy chain, and its conditions and statements in their order.
     struct Rule {
         let handle: Int
         let expressions: [JSONValue]
@@ -59,12 +64,20 @@ struct Ruleset {
         return (family, table)
     }
 
+    /// No rules at all.
+    init() {}
+
+    /// Those of iptables-legacy as well, which a packet passes too.
+    mutating func add(_ legacy: LegacyRules) { chains += legacy.chains }
+
     /// The elements of a set that a chain names as `@NAME`; nil for a map.
     func set(_ name: String, of chain: Chain) -> JSONValue? { sets["\(chain.family) \(chain.table) \(name)"] }
 
     /// The chain that another one jumps to.
     func chain(_ name: String, beside chain: Chain) -> Chain? {
-        chains.first { $0.family == chain.family && $0.table == chain.table && $0.name == name }
+        chains.first {
+            $0.isLegacy == chain.isLegacy && $0.family == chain.family && $0.table == chain.table && $0.name == name
+        }
     }
 
     /// Whether some rule keeps connection tracking away from a port.

@@ -2,22 +2,39 @@ import VXConfig
 import VXNetlink
 import VXWire
 
-/// Rules of nftables, which iptables-nft writes as well, that drop what the node sends or is sent.
+/// Rules of nftables, which iptables-nft writes as well, or of iptables-legacy, that drop what the node sends or is sent.
 enum FirewallChecks {
     static func run(_ node: Examination) -> [Finding] {
-        guard let ruleset = ruleset(node.host) else {
-            return [
+        var unread: [Finding] = []
+        func miss(_ id: String, _ what: String, package: String) {
+            unread.append(
                 Finding(
                     .info,
-                    "firewall.unread",
+                    id,
                     .firewall,
-                    "the rules of nftables cannot be read",
+                    "the rules of \(what) cannot be read",
                     why: "whether one drops the node's datagrams was not looked at",
-                    mend: "run doctor as root, with nft installed: apt-get install nftables"
+                    mend: "run doctor as root, with \(package) installed: apt-get install \(package)"
                 )
-            ]
+            )
         }
-        let filter = PacketFilter(ruleset: ruleset)
+        let nftables = ruleset(node.host)
+        if nftables == nil { miss("firewall.unread", "nftables", package: "nftables") }
+        var rules = nftables ?? Ruleset()
+        for isIPv6 in [false, true] {
+            let name = isIPv6 ? "ip6" : "ip"
+            // Tables that the kernel has; iptables-legacy would make them.
+            guard node.host.read("/proc/net/\(name)_tables_names")?.isEmpty == false else { continue }
+            if let text = node.host.run("\(name)tables-legacy-save", []) {
+                rules.add(LegacyRules(text, isIPv6: isIPv6))
+            } else {
+                miss("firewall.legacyUnread", "\(name)tables-legacy", package: "iptables")
+            }
+        }
+        return unread + drops(PacketFilter(ruleset: rules), node)
+    }
+
+    private static func drops(_ filter: PacketFilter, _ node: Examination) -> [Finding] {
         var told: [(drop: PacketFilter.Drop, port: UInt16)] = []
         return node.peers.flatMap { peer in
             outer(peer, node).compactMap { outer -> Finding? in
@@ -47,12 +64,13 @@ enum FirewallChecks {
                 .error,
                 !isIncoming ? "firewall.output" : drop.handle == nil ? "firewall.policy" : "firewall.port",
                 .firewall,
-                drop.handle.map { "a rule \(what): \(drop.chain), handle \($0)" }
-                    ?? "the chain \(drop.chain) has no rule that accepts, and so \(what)",
+                drop.handle != nil
+                    ? "a rule \(what): \(drop.place)"
+                    : "the chain \(drop.place) has no rule that accepts, and so \(what)",
                 why: isIncoming
                     ? "its datagrams do not come in; `vxseal firewall` opens nothing that another table closes"
                     : "no datagram of this node leaves for it",
-                mend: "nft insert rule \(drop.chain) udp dport \(port) accept"
+                mend: drop.acceptance(nft: "udp dport \(port)", iptables: "-p udp --dport \(port)")
             )
         }
     }
@@ -102,11 +120,15 @@ enum FirewallChecks {
                 .warning,
                 "firewall.device",
                 .firewall,
-                drop.handle.map { "a rule drops packets of the device \(device): \(drop.chain), handle \($0)" }
-                    ?? "the chain \(drop.chain) has no rule that accepts packets between the ports of \(device)",
+                drop.handle != nil
+                    ? "a rule drops packets of the device \(device): \(drop.place)"
+                    : "the chain \(drop.place) has no rule that accepts packets between the ports of \(device)",
                 why: "stations are not reached, though sessions stand",
-                mend: drop.handle.map { "nft delete rule \(drop.chain) handle \($0)" }
-                    ?? "nft insert rule \(drop.chain) iifname \"\(device)\" oifname \"\(device)\" accept"
+                mend: drop.handle.map { drop.removal(of: $0) }
+                    ?? drop.acceptance(
+                        nft: "iifname \"\(device)\" oifname \"\(device)\"",
+                        iptables: "-i \(device) -o \(device)"
+                    )
             )
         }
     }

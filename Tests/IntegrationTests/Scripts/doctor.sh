@@ -80,6 +80,13 @@ input() { nft_n1 'table inet t {' 'chain i {' "type filter hook input priority 0
 input accept 'tcp dport 22 accept' 'counter reject'; finds 1 firewall.port; n1 nft delete table inet t
 nft_n1 'table ip t {' 'chain o {' 'type filter hook output priority 0; policy drop;' 'tcp dport 443 accept' '}' '}'
 finds 1 firewall.output; n1 nft delete table ip t
+if n1 iptables-legacy -A INPUT -p udp --dport 47890 -j DROP 2> /dev/null; then
+    finds 1 firewall.port
+    grep -q '"iptables-legacy -t filter -I INPUT -p udp --dport 47890 -j ACCEPT"' "$work/doctor" || fail "$(cat "$work/doctor")"
+    n1 iptables-legacy -F; finds $well
+else
+    echo "iptables-legacy is not here, or not in this kernel; its rules are left to the unit tests"
+fi
 # Rules that let the peers in: for others, behind one that accepts, or for the whole interface.
 for rule in 'ip saddr 203.0.113.0/24 udp dport 47890 drop' 'ip saddr { 192.0.2.2, 192.0.2.9 } accept; udp dport 47890 drop' \
     'iifname vmap { "u" : accept, "v" : drop }; drop'; do

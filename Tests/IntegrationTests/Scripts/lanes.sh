@@ -93,6 +93,8 @@ ip netns exec router nft -f "$work/firewall"
 configure 2 4 198.51.101.1 198.51.102.1
 until_true 20 "lanes of n1 are black" has_ports n1 "fixed black"
 until_true 20 "lanes of n2 are black" has_ports n2 "fixed black black black"
+ip netns exec n2 "$VXSEAL" doctor -c "$work/n2.yaml" --json > "$work/doctor" 2> /dev/null || true
+grep -q '"peers.blackLane"' "$work/doctor" || fail "doctor tells of no black lane: $(cat "$work/doctor")"
 # What showed it never arrived. On new keys, and from here on, nothing is lost; two that called at once may have made two sessions
 # before.
 handshakes() { ask "$1" "p['handshakes']"; }
