@@ -79,6 +79,7 @@ struct Status: AsyncParsableCommand {
             if let neighbors = network.neighbors, neighbors.known > 0 || neighbors.answered > 0 {
                 lines.append("  neighbours: \(neighbors.known) heard of, \(neighbors.answered) questions answered here")
             }
+            lines += dropped(network.drops)
         }
         for peer in status.peers { lines += text(peer) }
         let drops = status.drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }
@@ -93,6 +94,14 @@ struct Status: AsyncParsableCommand {
     private static func lanes(_ status: StatusReply) -> String {
         guard let steering = status.steering else { return "1 lane" }
         return "\(status.lanes) lanes (steering: \(steering))"
+    }
+
+    /// The most frequent reasons, as many as a line has room for.
+    private static func dropped(_ drops: [String: UInt64]) -> [String] {
+        guard !drops.isEmpty else { return [] }
+        let reasons = drops.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        let shown = reasons.prefix(3).map { "\($0.value) \($0.key)" }
+        return ["  dropped: " + (shown + (reasons.count > 3 ? ["..."] : [])).joined(separator: ", ")]
     }
 
     private static func text(_ peer: PeerStatus) -> [String] {
@@ -138,6 +147,7 @@ struct Status: AsyncParsableCommand {
                     + "\(Terminal.span(peer.lastTripwireSecondsAgo)) ago"
             )
         }
+        lines += dropped(peer.drops)
         lines.append(
             "  transfer: \(Terminal.bytes(peer.received.bytes)) received, \(Terminal.bytes(peer.sent.bytes)) sent"
         )

@@ -123,18 +123,20 @@ struct TopHistory {
         let rows = status.peers.map { peer in
             let rate = rate(of: "peer \(peer.name)")
             let lost = peer.lost.received + peer.lost.sent
+            let dropped = peer.drops.values.reduce(0, +)
             let isWell = ["established", "plaintext"].contains(peer.state)
             return TopTable.Row(
                 cells: [
                     peer.name, peer.state, Terminal.rate(rate.received), Terminal.rate(rate.sent), String(lost),
                     peer.rttMicroseconds.map { Terminal.milliseconds(Double($0)) } ?? "-",
                     peer.pathMTU.map(String.init) ?? "-", Terminal.span(peer.keyAgeSeconds),
-                    peer.tripwires > 0 ? String(peer.tripwires) : "-", sparkline(of: "peer \(peer.name)"),
+                    peer.tripwires > 0 ? String(peer.tripwires) : "-", String(dropped),
+                    sparkline(of: "peer \(peer.name)"),
                 ],
                 keys: [
                     isWell ? 0 : 1, Double(rate.received), Double(rate.sent), Double(lost),
                     Double(peer.rttMicroseconds ?? 0), Double(peer.pathMTU ?? 0), peer.keyAgeSeconds ?? 0,
-                    Double(peer.tripwires), Double(rate.sum),
+                    Double(peer.tripwires), Double(dropped), Double(rate.sum),
                 ],
                 isAlarming: !isWell || peer.tripwires > 0
             )
@@ -145,7 +147,8 @@ struct TopHistory {
                 .init(title: "IN", isNumber: true, rank: 2), .init(title: "OUT", isNumber: true, rank: 3),
                 .init(title: "LOST", isNumber: true, rank: 4), .init(title: "RTT", isNumber: true, rank: 5),
                 .init(title: "MTU", isNumber: true, rank: 8), .init(title: "KEY", isNumber: true, rank: 7),
-                .init(title: "TRIPWIRES", isNumber: true, rank: 9), .init(title: "RATE", isNumber: false, rank: 6),
+                .init(title: "TRIPWIRES", isNumber: true, rank: 9), .init(title: "DROPS", isNumber: true, rank: 10),
+                .init(title: "RATE", isNumber: false, rank: 6),
             ],
             rows: rows
         )
@@ -155,15 +158,17 @@ struct TopHistory {
         let rows = status.networks.map { network in
             let rate = rate(of: "network \(network.vni)")
             let isStopped = network.relay?.isStopped == true
+            let dropped = network.drops.values.reduce(0, +)
             return TopTable.Row(
                 cells: [
                     String(network.vni), network.mode, network.device ?? (isStopped ? "relay STOPPED" : "relay"),
                     Terminal.rate(rate.received), Terminal.rate(rate.sent), String(network.fdb.learned),
-                    String(network.mtu), sparkline(of: "network \(network.vni)"),
+                    String(network.mtu), String(dropped), sparkline(of: "network \(network.vni)"),
                 ],
                 keys: [
                     network.mode == "sealed" ? 0 : 1, network.device == nil ? 1 : 0, Double(rate.received),
-                    Double(rate.sent), Double(network.fdb.learned), Double(network.mtu), Double(rate.sum),
+                    Double(rate.sent), Double(network.fdb.learned), Double(network.mtu), Double(dropped),
+                    Double(rate.sum),
                 ],
                 isAlarming: isStopped || network.isKeptApart == true
             )
@@ -173,7 +178,8 @@ struct TopHistory {
                 .init(title: "VNI", isNumber: false, rank: 0), .init(title: "MODE", isNumber: false, rank: 1),
                 .init(title: "DEVICE", isNumber: false, rank: 2), .init(title: "IN", isNumber: true, rank: 3),
                 .init(title: "OUT", isNumber: true, rank: 4), .init(title: "STATIONS", isNumber: true, rank: 5),
-                .init(title: "MTU", isNumber: true, rank: 7), .init(title: "RATE", isNumber: false, rank: 6),
+                .init(title: "MTU", isNumber: true, rank: 7), .init(title: "DROPS", isNumber: true, rank: 8),
+                .init(title: "RATE", isNumber: false, rank: 6),
             ],
             rows: rows
         )

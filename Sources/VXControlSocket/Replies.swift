@@ -195,6 +195,8 @@ public struct NetworkStatus: Codable, Sendable {
     public var relay: Relay?
     /// Its TAP device; absent for a relay without one.
     public var device: String?
+    /// What was dropped of its frames, by reason; reasons at zero are left out.
+    public var drops: [String: UInt64] = [:]
     /// The device's MTU in bytes.
     public var mtu: Int
     /// The bridge that the device is to be a port of, if any.
@@ -336,6 +338,8 @@ public struct PeerStatus: Codable, Sendable {
     public var reordered: UInt64 = 0
     /// VXLAN datagrams from a plaintext peer with reserved bits set, which are ignored as RFC 7348 says.
     public var reservedBits: UInt64 = 0
+    /// What was dropped of what it sent or was to be sent, by reason; reasons at zero are left out.
+    public var drops: [String: UInt64] = [:]
     /// Plaintext that claimed to come from this keyed peer.
     public var tripwires: UInt64 = 0
     /// Where the last of it came from; absent without.

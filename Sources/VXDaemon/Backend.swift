@@ -51,9 +51,7 @@ struct Backend: AdminBackend {
             var lane = LaneStatus(
                 received: .init(),
                 sent: .init(),
-                drops: Dictionary(
-                    uniqueKeysWithValues: DropReason.allCases.filter { drops[$0] > 0 }.map { ($0.name, drops[$0]) }
-                )
+                drops: DropReason.named { drops[$0] }
             )
             for peer in peers { peer.add(to: &lane.received, &lane.sent) }
             return lane
@@ -91,6 +89,7 @@ struct Backend: AdminBackend {
             mtu: entry.mtu,
             fdb: .init(learned: usage.learned, limit: usage.limit, refused: usage.refused, frozen: usage.frozen)
         )
+        status.drops = DropReason.named { entry.drops[$0] }
         status.relay = entry.relay.map { relay in
             let state = relay.state(now: now)
             return .init(isStopped: state.isStopped, stops: state.stops)
@@ -148,6 +147,9 @@ struct Backend: AdminBackend {
             traffic.add(to: &status.received, &status.sent)
             status.tripwires += traffic.tripwires
             status.reservedBits += traffic.reservedBits
+        }
+        status.drops = DropReason.named { reason in
+            roster.counters.reduce(0) { $0 + $1[Int(index.rawValue)].drops(reason) }
         }
         status.rates = rates.rate(of: index, received: status.received, sent: status.sent, now: now)
         guard peer.sealed != nil, let entry else { return status }
@@ -319,5 +321,17 @@ extension PeerCounters {
         sent.datagrams += sentDatagrams
         sent.frames += sentFrames
         sent.bytes += sentBytes
+    }
+}
+
+extension DropReason {
+    /// Counts by the reasons' names, without those at zero.
+    static func named(_ count: (DropReason) -> UInt64) -> [String: UInt64] {
+        var named: [String: UInt64] = [:]
+        for reason in allCases {
+            let count = count(reason)
+            if count > 0 { named[reason.name] = count }
+        }
+        return named
     }
 }

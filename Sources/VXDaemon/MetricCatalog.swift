@@ -111,6 +111,18 @@ enum MetricCatalog {
         "Datagrams from the peer that arrived behind a later one of their lane.",
         by: ["peer"]
     )
+    static let peerDrops = MetricFamily(
+        "vxseal_peer_drops_total",
+        .counter,
+        "What of the peer's, or for it, was not passed on, by reason; without reasons at zero.",
+        by: ["peer", "reason"]
+    )
+    static let networkDrops = MetricFamily(
+        "vxseal_network_drops_total",
+        .counter,
+        "Frames of the network that were not passed on, by reason; without reasons at zero.",
+        by: ["vni", "reason"]
+    )
     static let peerReservedBits = MetricFamily(
         "vxseal_peer_reserved_set_datagrams_total",
         .counter,
@@ -357,7 +369,8 @@ enum MetricCatalog {
         [build, node, ready, threadsStuck, drops, offload, handovers, threadProcessor]
         + [
             peerUp, peerState, peerReceivedDatagrams, peerReceivedFrames, peerReceivedBytes, peerSentDatagrams,
-            peerSentFrames, peerSentBytes, peerLost, peerDuplicated, peerReordered, peerReservedBits, peerTripwires,
+            peerSentFrames, peerSentBytes, peerLost, peerDuplicated, peerReordered, peerDrops, peerReservedBits,
+            peerTripwires,
             peerHandshakes, peerPostQuantum, peerKeyAge, peerLastHandshake, peerRoundTrip, peerLeastRoundTrip,
             peerP99RoundTrip, peerPathMTU, peerLanes,
             peerBlackLanes,
@@ -367,6 +380,7 @@ enum MetricCatalog {
             networkSentPackets, networkSentBytes, networkStations, networkStationLimit, networkRefused,
             networkFrozen, networkNeighbors, networkNeighborsAnswered, networkNeighborsRefused, networkMemberships,
             networkMembershipsRefused, networkMessagesIgnored, networkQuerier, networkRelayStopped, networkRelayStops,
+            networkDrops,
         ]
         + recorded
         + [residentMemory, virtualMemory, processor, openDescriptors, mostDescriptors, startTime]

@@ -104,6 +104,12 @@ struct MetricsText {
         }
         counts(MetricCatalog.peerDuplicated) { $0.duplicated }
         counts(MetricCatalog.peerReordered) { $0.reordered }
+        writer.begin(MetricCatalog.peerDrops)
+        for peer in all {
+            for (reason, count) in peer.status.drops.sorted(by: { $0.key < $1.key }) {
+                writer.add(peer.labels.with("reason", reason), count)
+            }
+        }
         counts(MetricCatalog.peerReservedBits) { $0.reservedBits }
         counts(MetricCatalog.peerTripwires) { $0.tripwires }
         counts(MetricCatalog.peerHandshakes) { $0.handshakes }
@@ -176,6 +182,12 @@ struct MetricsText {
         }
         numbers(MetricCatalog.networkRelayStopped) { $0.relay.map { $0.isStopped ? 1 : 0 } }
         counts(MetricCatalog.networkRelayStops) { $0.relay?.stops }
+        writer.begin(MetricCatalog.networkDrops)
+        for network in all {
+            for (reason, count) in network.status.drops.sorted(by: { $0.key < $1.key }) {
+                writer.add(network.labels.with("reason", reason), count)
+            }
+        }
     }
 
     private func writeProcess(_ writer: inout ExpositionWriter) {

@@ -18,6 +18,8 @@ struct Roster: Sendable {
         var groups: GroupTable?
         /// Nil without `relay`.
         var relay: RelayGuard?
+        /// What was dropped of it, since it was first configured.
+        var drops: NetworkDrops
         /// The device's.
         var mtu: Int
 
@@ -128,6 +130,7 @@ struct Roster: Sendable {
             limiter: limiter,
             groups: groups(of: network, members: contents.members.count, replacing: former),
             relay: network.relay ? former?.relay ?? RelayGuard() : nil,
+            drops: former?.drops ?? NetworkDrops(),
             mtu: mtu
         )
     }
@@ -231,6 +234,7 @@ struct Roster: Sendable {
             neighbors: network.tables.neighbors,
             relay: network.relay,
             groups: network.groups,
+            drops: network.drops,
             hasDevice: configuration.hasDevice
         )
     }

@@ -66,9 +66,34 @@ public struct DropCounters: Sendable {
     }
 }
 
-/// What one lane has exchanged with one peer, over all its sessions.
+/// What all lanes together have dropped of one network, by reason.
+public final class NetworkDrops: Sendable {
+    let words: NetworkDropWords
+
+    /// All at zero.
+    public init() { words = NetworkDropWords(base: ZeroedWords.allocate(DropReason.allCases.count)) }
+
+    deinit { ZeroedWords.deallocate(words.base) }
+
+    /// How often `reason` occurred.
+    public subscript(reason: DropReason) -> UInt64 { words.base[Int(reason.rawValue)].load(ordering: .relaxed) }
+}
+
+/// A network's drops as a lane sees them, valid as long as the network's `NetworkDrops`.
+struct NetworkDropWords: @unchecked Sendable {
+    fileprivate let base: UnsafeMutablePointer<Atomic<UInt64>>
+
+    /// Several lanes count here: an atomic addition, which a drop is rare enough for.
+    @inline(__always)
+    func count(_ reason: DropReason) {
+        base[Int(unsafeBitCast(reason, to: UInt8.self))].wrappingAdd(1, ordering: .relaxed)
+    }
+}
+
+/// What one lane has exchanged with one peer, over all its sessions, and what it dropped of it.
 public struct PeerCounters: Sendable {
-    @usableFromInline let block = CounterBlock(count: 8)
+    @usableFromInline let block = CounterBlock(count: firstDrop + DropReason.allCases.count)
+    private static let firstDrop = 8
 
     /// All at zero.
     public init() {}
@@ -94,6 +119,14 @@ public struct PeerCounters: Sendable {
 
     /// VXLAN datagrams from a plaintext peer with reserved bits set, which are ignored (RFC 7348, 5).
     public var reservedBits: UInt64 { block[7] }
+
+    /// What was dropped, by reason, of what the peer sent or was to be sent.
+    public func drops(_ reason: DropReason) -> UInt64 { block[Self.firstDrop + Int(reason.rawValue)] }
+
+    @inline(__always)
+    func countDrop(_ reason: DropReason, _ amount: UInt64 = 1) {
+        block.add(amount, at: Self.firstDrop &+ Int(unsafeBitCast(reason, to: UInt8.self)))
+    }
 
     @inline(__always)
     func countReservedBits() { block.add(1, at: 7) }

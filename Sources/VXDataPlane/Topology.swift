@@ -50,6 +50,8 @@ public struct NetworkDefinition: Sendable {
     public let relay: RelayGuard?
     /// Which peers want which groups, shared by all lanes; nil where multicast goes to all.
     public let groups: GroupTable?
+    /// Where drops of its frames are counted, shared by all lanes.
+    public let drops: NetworkDrops?
     /// Frames also come from a device of this node, and go to it.
     public let hasDevice: Bool
     /// It stands for a place that no network has.
@@ -72,8 +74,10 @@ public struct NetworkDefinition: Sendable {
         neighbors: NeighborTable? = nil,
         relay: RelayGuard? = nil,
         groups: GroupTable? = nil,
+        drops: NetworkDrops? = nil,
         hasDevice: Bool = true
     ) {
+        self.drops = drops
         self.groups = groups
         self.relay = relay
         self.hasDevice = hasDevice
@@ -150,6 +154,9 @@ struct Network: ~Copyable {
     /// Of `groupTable`, which it keeps alive.
     let groups: GroupMembers?
     private let groupTable: GroupTable?
+    /// Of `dropCounters`, which it keeps alive.
+    let drops: NetworkDropWords?
+    private let dropCounters: NetworkDrops?
     /// The largest IP packet of its device.
     let largestPacket: Int
     let members: UnsafeMutableBufferPointer<PeerIndex>
@@ -180,6 +187,8 @@ struct Network: ~Copyable {
         hasDevice = definition.hasDevice
         groupTable = definition.groups
         groups = definition.groups?.groups
+        dropCounters = definition.drops
+        drops = definition.drops?.words
         // `maximumFrame` counts the Ethernet header and two tags.
         largestPacket = definition.maximumFrame - EthernetFrame.headerLength - 8
         members = .allocate(capacity: definition.members.count)

@@ -103,7 +103,8 @@ extension VTEP {
         peer: PeerIndex? = nil,
         now: Instant
     ) {
-        drops.count(reason)
+        countDrop(reason, peer: peer)
+        networks[network].drops?.count(reason)
         guard captures.droppedFrames != 0 else { return }
         var label = CaptureLabel(time: now, isOuter: false, isSent: true, length: count)
         label.peer = peer
@@ -112,6 +113,13 @@ extension VTEP {
         label.lane = UInt8(truncatingIfNeeded: lane)
         label.dropped = reason
         captures.offer(frame, count: count, label: label)
+    }
+
+    /// Counts a drop, and at the peer that it is about, if that is known.
+    @inline(__always)
+    func countDrop(_ reason: DropReason, _ amount: UInt64 = 1, peer: PeerIndex?) {
+        drops.count(reason, amount)
+        if let peer { peers[Int(peer.rawValue)].counters.countDrop(reason, amount) }
     }
 
     /// Counts the drop of a frame that a peer sent.
@@ -125,7 +133,8 @@ extension VTEP {
         peer: PeerIndex?,
         now: Instant
     ) {
-        drops.count(reason)
+        countDrop(reason, peer: peer)
+        if network >= 0 { networks[network].drops?.count(reason) }
         guard captures.droppedFrames != 0 else { return }
         var label = arrived(count: count, peer: peer, now: now)
         if network >= 0 { label.vni = networks[network].vni }
@@ -207,7 +216,7 @@ extension VTEP {
         session: UnsafeMutablePointer<TransportSession>? = nil,
         now: Instant
     ) {
-        drops.count(reason)
+        countDrop(reason, peer: session?.pointee.peer)
         guard captures.droppedDatagrams != 0 else { return }
         var label = arrivedDatagram(count: count, peer: session?.pointee.peer, from: source, outerECN: 0, now: now)
         if let session {
@@ -224,7 +233,7 @@ extension VTEP {
     @inline(never)
     func dropForged(count: Int, from source: Endpoint, session: UnsafeMutablePointer<TransportSession>, now: Instant) {
         guard captures.droppedDatagrams != 0, let copy = captures.copy else {
-            return drops.count(.authenticationFailed)
+            return countDrop(.authenticationFailed, peer: session.pointee.peer)
         }
         dropDatagram(.authenticationFailed, copy, count: count, from: source, session: session, now: now)
     }

@@ -128,9 +128,9 @@ extension VTEP {
             case .control(let offset, let length):
                 receiveControl(records + offset, count: length, session: session)
             case .skip(let reason):
-                drops.count(reason)
+                countDrop(reason, peer: session.pointee.peer)
             case .end(let reason):
-                if let reason { drops.count(reason) }
+                if let reason { countDrop(reason, peer: session.pointee.peer) }
                 return
             }
         }
@@ -148,8 +148,10 @@ extension VTEP {
         guard count >= VXLANHeader.length,
             body.loadUnaligned(as: UInt32.self) == UInt32(0x0800_0000).bigEndian,
             body.load(fromByteOffset: 7, as: UInt8.self) == 0
-        else { return drops.count(.invalidVXLANHeader) }
-        if checksumPartial, !offloads.elidesChecksums { return drops.count(.invalidChecksumFlag) }
+        else { return countDrop(.invalidVXLANHeader, peer: session.pointee.peer) }
+        if checksumPartial, !offloads.elidesChecksums {
+            return countDrop(.invalidChecksumFlag, peer: session.pointee.peer)
+        }
         let vni = UInt32(bigEndian: body.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) &>> 8
         let network = networkByVNI.find(UInt64(vni))
         let peer = session.pointee.peer

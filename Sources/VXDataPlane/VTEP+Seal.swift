@@ -86,12 +86,12 @@ extension VTEP {
     ) -> Bool {
         let place = Int(session.pointee.peer.rawValue)
         guard let endpoint = peers[place].endpoint else {
-            drops.count(.noEndpoint)
+            countDrop(.noEndpoint, peer: session.pointee.peer)
             return false
         }
         let counter = session.pointee.sendCounter
         guard counter < TransportLimits.rejectAfterMessages else {
-            drops.count(.counterExhausted)
+            countDrop(.counterExhausted, peer: session.pointee.peer)
             return false
         }
         session.pointee.sendCounter = counter &+ 1
@@ -111,7 +111,7 @@ extension VTEP {
             key: session.pointee.sendKey
         )
         guard isSealed else {
-            drops.count(.sealFailed)
+            countDrop(.sealFailed, peer: session.pointee.peer)
             return false
         }
         outgoing.commit(

@@ -188,7 +188,7 @@ extension VTEP {
         guard let session = usableSession(of: peer, now: now) else {
             // Half a super-frame is of no use: what was sent of it stays sent.
             if cursor.nextSegment > 0 {
-                drops.count(.noSession)
+                countDrop(.noSession, peer: peer)
                 return .finished
             }
             wait(frame, peer: peer, now: now)

@@ -101,7 +101,7 @@ extension VTEP {
     /// Gives up the frames that wait for a peer.
     public mutating func dropWaiting(_ peer: PeerIndex) {
         let place = Int(peer.rawValue)
-        drops.count(.noSession, UInt64(peers[place].waiting.count))
+        countDrop(.noSession, UInt64(peers[place].waiting.count), peer: peer)
         peers[place].waiting.removeAll()
     }
 
@@ -160,7 +160,7 @@ extension VTEP {
             // What was completed since needs no more of the kernel's word.
             offload: cursor.isPartial || cursor.segmenter != nil ? cursor.offload : VirtioNetHeader()
         )
-        if dropped > 0 { drops.count(.noSession, UInt64(dropped)) }
+        if dropped > 0 { countDrop(.noSession, UInt64(dropped), peer: peer) }
         let asked = Instant(nanoseconds: peers[place].askedAt)
         if asked.nanoseconds == 0 || now.since(asked) >= .seconds(1) {
             peers[place].askedAt = now.nanoseconds

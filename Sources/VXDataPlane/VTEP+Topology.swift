@@ -48,7 +48,7 @@ extension VTEP {
         for place in peers.indices where peers[place].waiting.count > 0 {
             let peer = PeerIndex(UInt16(place))
             let dropped = peers[place].waiting.remove { [networks] in !networks[$0].admits(peer) }
-            drops.count(.noSession, UInt64(dropped))
+            countDrop(.noSession, UInt64(dropped), peer: peer)
         }
     }
 

@@ -42,6 +42,7 @@ import VXWire
         peer.lanePorts = ["own", "black"]
         peer.received.bytes = UInt64(number)
         peer.lost.sent = 7
+        peer.drops = ["replayed": 3]
         return peer
     }
 
@@ -54,6 +55,7 @@ import VXWire
             fdb: .init(learned: 3, limit: 16384, refused: 1, frozen: 0)
         )
         status.traffic = .init(receivedPackets: 1, receivedBytes: 2, sentPackets: 3, sentBytes: 4)
+        status.drops = ["loopSuspected": 2]
         status.neighbors = .init(known: 1, answered: 2, refused: 3)
         status.groups = .init(
             memberships: 1,
@@ -122,6 +124,7 @@ import VXWire
             #"vxseal_peer_received_bytes_total{peer="peer-18"} 18"#,
             #"vxseal_peer_lost_datagrams_total{peer="peer-18",direction="sent"} 7"#,
             #"vxseal_peer_lost_datagrams_total{peer="peer-18",direction="received"} 0"#,
+            #"vxseal_peer_drops_total{peer="peer-18",reason="replayed"} 3"#,
             #"vxseal_peer_rtt_seconds{peer="peer-18"} 0.00031"#,
             #"vxseal_peer_rtt_p99_seconds{peer="peer-18"} 0.00125"#,
             #"vxseal_peer_path_mtu_bytes{peer="peer-18"} 1500"#,

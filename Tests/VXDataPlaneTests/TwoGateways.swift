@@ -17,6 +17,9 @@ final class TwoGateways {
     let leftFDB = ForwardingDatabase()
     let rightFDB = ForwardingDatabase()
     let rightNeighbors = NeighborTable(peerCount: 1, members: 1)
+    /// What the right gateway counts of its peer, and of each network.
+    let rightPeer = PeerCounters()
+    let rightDrops = [NetworkDrops(), NetworkDrops()]
     /// Of the right node's session.
     private(set) var rightCounters = PairCounters(threads: 1, receiveLanes: 1)
     let slot = UnsafeMutableRawPointer.allocate(byteCount: 128 << 10, alignment: 64)
@@ -46,6 +49,8 @@ final class TwoGateways {
             endpoint: Endpoint,
             binding: PeerBinding?,
             neighbors: NeighborTable?,
+            counters: PeerCounters,
+            drops: [NetworkDrops],
             cipher: consuming BulkCipher
         ) -> VTEP {
             let networks = [42, 43].enumerated().map { place, vni in
@@ -58,14 +63,15 @@ final class TwoGateways {
                     forwarding: databases[place],
                     flood: flood,
                     limiter: bumRate.map { FloodLimiter(rate: $0, peerCount: 1) },
-                    neighbors: place == 0 ? neighbors : nil
+                    neighbors: place == 0 ? neighbors : nil,
+                    drops: drops[place]
                 )
             }
             let peer = PeerDefinition(
                 isPlaintext: false,
                 endpoint: endpoint,
                 roaming: true,
-                counters: PeerCounters(),
+                counters: counters,
                 binding: binding
             )
             return VTEP(
@@ -84,6 +90,8 @@ final class TwoGateways {
             endpoint: Self.rightEndpoint,
             binding: nil,
             neighbors: nil,
+            counters: PeerCounters(),
+            drops: [NetworkDrops(), NetworkDrops()],
             cipher: cipher
         )
         right = make(
@@ -92,6 +100,8 @@ final class TwoGateways {
             endpoint: Self.leftEndpoint,
             binding: binding,
             neighbors: suppression ? rightNeighbors : nil,
+            counters: rightPeer,
+            drops: rightDrops,
             cipher: .libsodium()
         )
         if connected { connect() }

@@ -72,6 +72,28 @@ import VXWire
         #expect(nodes.right.drops[.vniNotAllowed] == 1)
     }
 
+    @Test("a drop is counted at the peer and at the network that it is about, and not at others")
+    func owners() {
+        let nodes = TwoGateways()
+        let datagram = nodes.send(to: TwoGateways.broadcast)[0]
+        for _ in 0..<3 { _ = nodes.receive(datagram) }
+        _ = nodes.receive(nodes.send(to: TwoGateways.broadcast, network: 1)[0])
+        var stranger = nodes.send(to: TwoGateways.broadcast)[0]
+        stranger[7] ^= 1
+        _ = nodes.receive(stranger)
+        _ = nodes.rightFDB.learn(MACAddress(0x0200_0000_0009), from: ForwardingDatabase.localDevice, now: nodes.now)
+        _ = nodes.receive(nodes.send(to: TwoGateways.broadcast, from: [2, 0, 0, 0, 0, 9])[0])
+        func peer(_ reason: DropReason) -> UInt64 { nodes.rightPeer.drops(reason) }
+        #expect(peer(.replayed) == 2 && peer(.vniNotAllowed) == 1 && peer(.loopSuspected) == 1)
+        #expect(peer(.unknownReceiver) == 0 && nodes.right.drops[.unknownReceiver] == 1)
+        #expect(nodes.rightDrops.map { $0[.vniNotAllowed] } == [0, 1])
+        #expect(nodes.rightDrops.map { $0[.loopSuspected] } == [1, 0])
+        for reason in DropReason.allCases {
+            let whole = nodes.right.drops[reason]
+            #expect(peer(reason) <= whole && nodes.rightDrops.reduce(0) { $0 + $1[reason] } <= whole, "\(reason)")
+        }
+    }
+
     @Test("lane, receiver, age: each its own reason")
     func reasons() {
         let nodes = TwoGateways()

@@ -84,5 +84,13 @@ done
 record frames 2 renew n2
 counted unexpectedResponse send 2 same 1
 
+# What bears a peer's receiver index is told of the peer too, what bears nobody's is not.
+told() { ask n2 "p['drops'].get('$1', 0)"; }
+for reason in replayed authenticationFailed outsideWindow; do
+    [ "$(told $reason)" = "$(dropped n2 $reason)" ] || fail "$reason: $(told $reason) of the peer, $(dropped n2 $reason) of all"
+done
+[ "$(told unknownReceiver)" = 0 ] || fail "a stranger's datagrams are told of the peer"
+"$VXSEAL" status --socket "$work/n2.sock" | grep -E "^  dropped: [0-9]+ " > /dev/null || fail "$("$VXSEAL" status --socket "$work/n2.sock")"
+
 [ "$(peers)" = "$before" ] || fail "a peer moved: $before became $(peers)"
 echo PASSED
