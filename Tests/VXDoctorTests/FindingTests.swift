@@ -169,6 +169,28 @@ import VXControlSocket
         #expect(try found(by: SocketChecks.run, host: host(tracked: 0, port: "BB12")) == ["sockets.drops"])
     }
 
+    @Test("datagrams with a wrong checksum, of both families together, when they are more than a link's noise")
+    func checksums() throws {
+        func found(ipv4: (wrong: Int, right: Int), ipv6: (wrong: Int, right: Int) = (0, 0)) throws -> [String] {
+            var host = VXDoctor.Host()
+            host.read = { path in
+                switch path {
+                case "/proc/net/snmp":
+                    "Tcp: InSegs InCsumErrors\nTcp: 9 900\nUdp: InDatagrams NoPorts InCsumErrors MemErrors\n"
+                        + "Udp: \(ipv4.right) 3 \(ipv4.wrong) 0\nUdpLite: InDatagrams\nUdpLite: 0\n"
+                case "/proc/net/snmp6":
+                    "Udp6InDatagrams                 \t\(ipv6.right)\nUdp6InCsumErrors\t\(ipv6.wrong)\n"
+                default: nil
+                }
+            }
+            return try self.found(by: SocketChecks.run, host: host)
+        }
+        #expect(try found(ipv4: (99, 0)).isEmpty)
+        #expect(try found(ipv4: (100, 0)) == ["sockets.checksums"])
+        #expect(try found(ipv4: (40, 0), ipv6: (60, 9_900)) == ["sockets.checksums"])
+        #expect(try found(ipv4: (100, 9_901)).isEmpty)
+    }
+
     @Test(
         "output that is no ruleset is said to be none",
         arguments: [nil, "", "{}", #"{"nftables": 3}"#]

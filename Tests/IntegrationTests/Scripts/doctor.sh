@@ -124,4 +124,16 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('0.0.0.0', 47890))
 children+=($!)
 until_true 5 "somebody has the port" grep -q bound "$work/bound"
 doctor 1 --json; [[ " $(ids) " = *" ports.taken "* ]] && grep -q 'python3 (pid' "$work/doctor" || fail "$(cat "$work/doctor")"
+# A card that fills checksums in wrong: of a thousand datagrams to a port of nobody.
+ip netns exec wire python3 - "$(ip netns exec n1 cat /sys/class/net/u/address)" << 'END'
+import socket, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("pn1", 0))
+ip = bytearray.fromhex("4500 0020 0000 0000 4011 0000 c0000202 c0000201")
+total = sum(int.from_bytes(ip[n:n + 2]) for n in range(0, 20, 2))
+ip[10:12] = (0xffff - (total + (total >> 16) & 0xffff)).to_bytes(2)
+frame = bytes.fromhex(sys.argv[1].replace(":", "")) + b"\2" * 6 + b"\x08\0" + ip + bytes.fromhex("bb12 270f 000c 1234") + b"none"
+for _ in range(1000): wire.send(frame)
+END
+doctor 1 --json; [[ " $(ids) " = *" sockets.checksums "* ]] || fail "$(n1 grep Udp: /proc/net/snmp; cat "$work/doctor")"
 echo PASSED
