@@ -93,7 +93,7 @@ struct NetworkDropWords: @unchecked Sendable {
 /// What one lane has exchanged with one peer, over all its sessions, and what it dropped of it.
 public struct PeerCounters: Sendable {
     @usableFromInline let block = CounterBlock(count: firstDrop + DropReason.allCases.count)
-    private static let firstDrop = 8
+    private static var firstDrop: Int { 8 }
 
     /// All at zero.
     public init() {}
